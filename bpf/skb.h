@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reading an skb: one accessor a fact. */
+#ifndef SKBPATH_SKB_H
+#define SKBPATH_SKB_H
+
+#include "config.h"
+
+#define NO_HEADER 0xffff /* skb->mac_header when unset */
+
+/*
+ * Load a member of a kernel structure. A read-only cast (6.2) makes it one
+ * instruction where bpf_probe_read_kernel costs a call; both survive a bad
+ * address.
+ */
+#define LOAD(address, type, member)                                                         \
+	({                                                                                  \
+		__typeof__(((type *)0)->member) loaded;                                     \
+		if (config.direct_loads)                                                    \
+			loaded = ((type *)bpf_rdonly_cast((void *)(address),                \
+							  bpf_core_type_id_kernel(type)))   \
+					 ->member;                                          \
+		else                                                                        \
+			bpf_core_read(&loaded, sizeof(loaded), &((type *)(address))->member); \
+		loaded;                                                                     \
+	})
+
+static __always_inline u64 load_word(u64 address)
+{
+	u64 word = 0;
+
+	if (config.direct_loads)
+		return ((struct pt_regs *)bpf_rdonly_cast((void *)address,
+							  bpf_core_type_id_kernel(struct pt_regs)))
+			->r15;
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	return word;
+}
+
+static __always_inline u32 device_netns(u64 dev)
+{
+	u64 net = (u64)LOAD(dev, struct net_device, nd_net.net);
+
+	return LOAD(net, struct net, ns.inum);
+}
+
+/* The namespace of the skb's device or, on output before it has one, socket. */
+static __always_inline u32 skb_netns(u64 skb, u64 dev)
+{
+	u64 sk, net;
+
+	if (dev)
+		return device_netns(dev);
+	sk = (u64)LOAD(skb, struct sk_buff, sk);
+	if (!sk)
+		return 0;
+	net = (u64)LOAD(sk, struct sock, __sk_common.skc_net.net);
+	return LOAD(net, struct net, ns.inum);
+}
+
+static __always_inline void device_name(u64 dev, void *name)
+{
+	if (dev)
+		bpf_core_read(name, NAME_SIZE, &((struct net_device *)dev)->name);
+}
+
+/* The 802.1Q tag that hardware or the stack keeps beside the packet. */
+static __always_inline bool skb_vlan(u64 skb, u16 *proto, u16 *tci)
+{
+	struct sk_buff___with_vlan_present *old = (void *)skb;
+
+	if (bpf_core_field_exists(old->vlan_present) &&
+	    !BPF_CORE_READ_BITFIELD_PROBED(old, vlan_present))
+		return false;
+	*proto = LOAD(skb, struct sk_buff, vlan_proto);
+	*tci = LOAD(skb, struct sk_buff, vlan_tci);
+	return *proto != 0;
+}
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command skbpath follows packets through the Linux kernel and exports their
+// journeys as OpenTelemetry traces, Prometheus metrics and text.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/skbpath/skbpath/pkg/tracer"
+)
+
+// Exit statuses.
+const (
+	exitDone   = 0 // ended by a signal, everything flushed
+	exitFailed = 1 // could not run
+	exitUsage  = 2 // was asked for something that cannot be
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s, err := parse(args, os.Stdout)
+	switch {
+	case errors.Is(err, errAnswered):
+		return exitDone
+	case err == nil && s.check:
+		err = check(s, os.Stdout)
+	case err == nil:
+		err = trace(ctx, s)
+	}
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintln(os.Stderr, "skbpath:", oneLine(err))
+	var usage *tracer.UsageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}

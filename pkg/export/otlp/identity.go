@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+// spanID derives a span's id from its journey and its position there (0 is the
+// root). Ids are computed and not drawn at random, because then a request that
+// is sent twice after a lost answer gives a backend the same spans again, and
+// because a derived packet can name its parent's span without any state shared
+// between journeys. Within a journey all ids differ; between the journeys of
+// one trace they collide as seldom as random ones.
+func spanID(journeyID uint64, sequence int) trace.SpanID {
+	x := mix(mix(journeyID) + uint64(sequence))
+	if x == 0 { // the one value that is no valid id
+		x = 1
+	}
+	var id trace.SpanID
+	binary.BigEndian.PutUint64(id[:], x)
+	return id
+}
+
+// mix spreads a counter over 64 bits without collisions: the finalizer of
+// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func spanContext(j *journey.Journey, journeyID uint64, sequence int) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID:    trace.TraceID(j.TraceID),
+		SpanID:     spanID(journeyID, sequence),
+		TraceFlags: trace.FlagsSampled | trace.FlagsRandom,
+	})
+}
+
+// parentContext is where the root span of j hangs: nowhere for an original
+// packet, under the root of its parent's journey for a derived one, which
+// shares its trace. Placing it under the very hop that made it needs to know
+// that hop.
+func parentContext(j *journey.Journey) trace.SpanContext {
+	if j.ParentID == 0 {
+		return trace.SpanContext{}
+	}
+	return spanContext(j, j.ParentID, 0)
+}
+
+// journeyIDText writes a journey's id as the other sinks do: 16 hex digits,
+// since neither OTLP's signed integers nor JSON's numbers hold 64 bits.
+func journeyIDText(id uint64) string {
+	return fmt.Sprintf("%016x", id)
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func environment(pairs ...string) func(string) string {
+	m := make(map[string]string)
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return func(name string) string { return m[name] }
+}
+
+func TestEnabled(t *testing.T) {
+	const endpoint, traces = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	for _, c := range []struct {
+		env  []string
+		want bool
+	}{
+		{nil, false},
+		{[]string{endpoint, "http://c:4318"}, true},
+		{[]string{traces, "http://c:4318/v1/traces"}, true},
+		{[]string{"OTEL_TRACES_EXPORTER", "otlp"}, true},
+		{[]string{"OTEL_TRACES_EXPORTER", "console"}, true},
+		{[]string{"OTEL_TRACES_EXPORTER", "none"}, false},
+		{[]string{"OTEL_TRACES_EXPORTER", "none", endpoint, "http://c:4318"}, false},
+		{[]string{endpoint, "http://c:4318", "OTEL_SDK_DISABLED", "TRUE"}, false},
+		{[]string{endpoint, "http://c:4318", "OTEL_SDK_DISABLED", "false"}, true},
+		{[]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://c:4318"}, false},
+	} {
+		if got := Enabled(environment(c.env...)); got != c.want {
+			t.Errorf("Enabled with %v is %v", c.env, got)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	s, err := settingsFrom(environment())
+	if err != nil || s.batchSpans != 2048 || s.delay != time.Second || s.limits().Hops != 65536 {
+		t.Errorf("defaults: %+v, %v", s, err)
+	}
+	s, err = settingsFrom(environment(
+		"OTEL_BSP_MAX_QUEUE_SIZE", "10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5",
+		"OTEL_BSP_SCHEDULE_DELAY", "250", "OTEL_BSP_EXPORT_TIMEOUT", "7000"))
+	if err != nil || s.limits().Hops != 10 || s.batchSpans != 5 || s.delay != 250*time.Millisecond || s.exportTimeout != 7*time.Second {
+		t.Errorf("set: %+v, %v", s, err)
+	}
+	for _, bad := range []string{"x", "-1", "0", "1.5"} {
+		_, err := settingsFrom(environment("OTEL_BSP_MAX_QUEUE_SIZE", bad))
+		if err == nil || !strings.Contains(err.Error(), "OTEL_BSP_MAX_QUEUE_SIZE") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestEndpointsThatMakeNoSense(t *testing.T) {
+	for _, c := range []struct {
+		env  []string
+		want string
+	}{
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"}, "is not a URL"},
+		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "://"}, "missing protocol scheme"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, ""},
+	} {
+		err := checkEndpoints(environment(c.env...))
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%v: %v", c.env, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%v: %v, want %q", c.env, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kernel reads facts of the running kernel: its functions and symbols,
+// its tracepoints, its drop reasons, its clock and its network namespaces.
+package kernel
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Symbol is one function of the kernel or of a module.
+type Symbol struct {
+	Address uint64
+	Name    string
+	Module  string // "" for the kernel itself
+}
+
+// Symbols are the kernel's functions in the order of their addresses.
+type Symbols struct {
+	sorted []Symbol
+	byName map[string][]int // indices into sorted
+}
+
+// ErrSymbolsHidden means that the kernel shows no addresses to this process.
+var ErrSymbolsHidden = errors.New("kernel symbol addresses are hidden (run as root; kernel.kptr_restrict must be below 2)")
+
+// ReadSymbols reads /proc/kallsyms.
+func ReadSymbols() (*Symbols, error) {
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return nil, fmt.Errorf("read kernel symbols: %w", err)
+	}
+	defer f.Close()
+	return parseSymbols(f)
+}
+
+func parseSymbols(r io.Reader) (*Symbols, error) {
+	s := &Symbols{byName: make(map[string][]int)}
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		symbol, ok, err := parseSymbol(lines.Text())
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			s.sorted = append(s.sorted, symbol)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read kernel symbols: %w", err)
+	}
+	if len(s.sorted) == 0 || s.sorted[len(s.sorted)-1].Address == 0 {
+		return nil, ErrSymbolsHidden
+	}
+	slices.SortStableFunc(s.sorted, func(a, b Symbol) int {
+		switch {
+		case a.Address < b.Address:
+			return -1
+		case a.Address > b.Address:
+			return 1
+		}
+		return 0
+	})
+	for i, symbol := range s.sorted {
+		s.byName[symbol.Name] = append(s.byName[symbol.Name], i)
+	}
+	return s, nil
+}
+
+// parseSymbol reads "address type name [module]"; ok is false for data symbols.
+func parseSymbol(line string) (symbol Symbol, ok bool, err error) {
+	fields := strings.Fields(line)
+	if len(fields) < 3 {
+		return Symbol{}, false, fmt.Errorf("kernel symbols: malformed line %q", line)
+	}
+	if !strings.Contains("tTwW", fields[1]) {
+		return Symbol{}, false, nil
+	}
+	address, err := strconv.ParseUint(fields[0], 16, 64)
+	if err != nil {
+		return Symbol{}, false, fmt.Errorf("kernel symbols: malformed line %q", line)
+	}
+	symbol = Symbol{Address: address, Name: fields[2]}
+	if len(fields) > 3 {
+		symbol.Module = strings.Trim(fields[3], "[]")
+	}
+	return symbol, true, nil
+}
+
+// Named returns the symbols of that name; static functions may share one.
+func (s *Symbols) Named(name string) []Symbol {
+	var found []Symbol
+	for _, i := range s.byName[name] {
+		found = append(found, s.sorted[i])
+	}
+	return found
+}
+
+// SuffixedByBase groups by function name the symbols that the compiler renamed
+// for a change that keeps the arguments in their registers (.isra, .constprop).
+// Halves of functions (.part, .cold) are left out.
+func (s *Symbols) SuffixedByBase() map[string][]Symbol {
+	bases := make(map[string][]Symbol)
+	for _, symbol := range s.sorted {
+		base, suffix, ok := strings.Cut(symbol.Name, ".")
+		if !ok || strings.Contains(suffix, "part") || strings.Contains(suffix, "cold") {
+			continue
+		}
+		bases[base] = append(bases[base], symbol)
+	}
+	return bases
+}
+
+// At returns the function that the address lies in: the nearest symbol at or
+// below it.
+func (s *Symbols) At(address uint64) (Symbol, bool) {
+	i, exact := slices.BinarySearchFunc(s.sorted, address, func(symbol Symbol, a uint64) int {
+		switch {
+		case symbol.Address < a:
+			return -1
+		case symbol.Address > a:
+			return 1
+		}
+		return 0
+	})
+	if !exact {
+		i--
+	}
+	if i < 0 {
+		return Symbol{}, false
+	}
+	return s.sorted[i], true
+}
+
+// Widen restores an address from its low word. Kernel and module text share
+// the upper word on x86-64, where both lie in the top 2 GiB.
+func (s *Symbols) Widen(low uint32) uint64 {
+	return s.sorted[len(s.sorted)-1].Address&^0xffffffff | uint64(low)
+}
+
+// BaseName is the function that a symbol with a compiler's suffix was made of.
+func BaseName(symbol string) string {
+	base, _, _ := strings.Cut(symbol, ".")
+	return base
+}

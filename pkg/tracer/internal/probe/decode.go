@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+// The layout of struct record, bpf/record.h. A test holds these against the
+// types that bpf2go made from the object's BTF.
+const (
+	offsetID           = 0
+	offsetStart        = 8
+	offsetLast         = 16
+	offsetDropLocation = 24
+	offsetDropReason   = 32
+	offsetPID          = 36
+	offsetFlags        = 40
+	offsetPart         = 42
+	offsetEntriesUsed  = 44
+	offsetFrameUsed    = 46
+	offsetCommand      = 48
+	offsetFrame        = 64
+	frameSize          = 112
+	recordHeader       = 176
+	entrySize          = 16
+)
+
+var errTruncated = errors.New("record is shorter than it says")
+
+// decoder turns what is on the wire into Records. It is not safe for
+// concurrent use.
+type decoder struct {
+	names  *names
+	offset time.Duration // monotonic to wall clock
+}
+
+// setClock takes the offset that following journeys start with.
+func (d *decoder) setClock() error {
+	offset, err := kernel.ClockOffset()
+	if err != nil {
+		return err
+	}
+	d.offset = offset
+	return nil
+}
+
+func (d *decoder) decode(raw []byte) (*journey.Record, error) {
+	if len(raw) < recordHeader {
+		return nil, errTruncated
+	}
+	word := binary.NativeEndian
+	entries := int(word.Uint16(raw[offsetEntriesUsed:]))
+	if len(raw) < recordHeader+entries*entrySize {
+		return nil, errTruncated
+	}
+	flags := word.Uint16(raw[offsetFlags:])
+	start := word.Uint64(raw[offsetStart:])
+	frame := min(int(word.Uint16(raw[offsetFrameUsed:])), frameSize)
+	r := &journey.Record{
+		ID:       word.Uint64(raw[offsetID:]),
+		Part:     int(word.Uint16(raw[offsetPart:])),
+		More:     flags&uint16(packetPathRecordFlagRECORD_MORE) != 0,
+		Expired:  flags&uint16(packetPathRecordFlagRECORD_EXPIRED) != 0,
+		Start:    time.Unix(0, int64(start)+d.offset.Nanoseconds()),
+		Duration: time.Duration(word.Uint64(raw[offsetLast:]) - start),
+		Frame:    append([]byte(nil), raw[offsetFrame:offsetFrame+frame]...),
+	}
+	if pid := word.Uint32(raw[offsetPID:]); pid != 0 {
+		command := raw[offsetCommand : offsetCommand+16]
+		r.Process = &journey.Process{PID: int(pid), Command: text(command)}
+	}
+	if flags&uint16(packetPathRecordFlagRECORD_DROPPED) != 0 {
+		r.Drop = d.names.drop(word.Uint64(raw[offsetDropLocation:]), word.Uint32(raw[offsetDropReason:]))
+	}
+	if flags&uint16(packetPathRecordFlagRECORD_CUT) != 0 {
+		r.Lost = "hops beyond the limit of one journey"
+	}
+	return r, d.visits(r, raw[recordHeader:recordHeader+entries*entrySize])
+}
+
+// visits reads the entries. Those that say where the packet is and how long it
+// is hold until the next of their kind; a part begins with one of each.
+func (d *decoder) visits(r *journey.Record, entries []byte) error {
+	var current journey.Visit
+	r.Visits = make([]journey.Visit, 0, len(entries)/entrySize)
+	word := binary.NativeEndian
+	for at := 0; at < len(entries); at += entrySize {
+		a, b := word.Uint32(entries[at:]), word.Uint32(entries[at+4:])
+		tagged := word.Uint64(entries[at+8:])
+		switch kind := packetPathEntryKind(tagged & 0xf); kind {
+		case packetPathEntryKindENTRY_HOP, packetPathEntryKindENTRY_HOP_NEW_STACK:
+			v := current
+			v.Function, v.Caller = d.names.function(a), d.names.function(b)
+			v.Offset = time.Duration(tagged >> 16)
+			v.Depth = int(tagged >> 4 & 0xfff)
+			v.NewStack = kind == packetPathEntryKindENTRY_HOP_NEW_STACK
+			r.Visits = append(r.Visits, v)
+		case packetPathEntryKindENTRY_PLACE:
+			current.Ifindex, current.Netns, current.CPU = a, b, int(tagged>>16)
+			if at += entrySize; at >= len(entries) {
+				return errTruncated
+			}
+			current.Interface = text(entries[at : at+entrySize])
+		case packetPathEntryKindENTRY_SIZE:
+			current.Length, current.Mark = a, b
+		default:
+			return fmt.Errorf("record has an entry of unknown kind %d", kind)
+		}
+	}
+	return nil
+}
+
+// text reads a string that ends at its first zero byte, if it has one.
+func text(b []byte) string {
+	for i, c := range b {
+		if c == 0 {
+			return string(b[:i])
+		}
+	}
+	return string(b)
+}

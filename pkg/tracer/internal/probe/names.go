@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+// names turns the numbers of records into names. Only function() writes to it,
+// and is for one goroutine; the rest is safe for concurrent use.
+type names struct {
+	symbols     *kernel.Symbols
+	reasons     *kernel.Reasons
+	tracepoints []string          // by number - 1
+	functions   map[uint32]string // answers given: no more than call sites in the kernel
+}
+
+func newNames(cache *btf.Cache) (*names, error) {
+	symbols, err := kernel.ReadSymbols()
+	if err != nil {
+		return nil, err
+	}
+	reasons, err := kernel.ReadReasons(cache)
+	if err != nil {
+		return nil, err
+	}
+	return &names{symbols: symbols, reasons: reasons, functions: make(map[uint32]string)}, nil
+}
+
+// addTracepoint gives a tracepoint its number, which stands in records where
+// functions have the low word of their address: no text lies that low.
+func (n *names) addTracepoint(name string) int32 {
+	if group := kernel.TracepointSubsystem(name); group != "" {
+		name = group + ":" + name
+	}
+	n.tracepoints = append(n.tracepoints, name)
+	return int32(len(n.tracepoints))
+}
+
+// function names what the low word of an address lies in, "" for 0.
+func (n *names) function(low uint32) string {
+	if low == 0 {
+		return ""
+	}
+	if int(low) <= len(n.tracepoints) {
+		return n.tracepoints[low-1]
+	}
+	name, known := n.functions[low]
+	if !known {
+		name = n.at(n.symbols.Widen(low))
+		n.functions[low] = name
+	}
+	return name
+}
+
+func (n *names) at(address uint64) string {
+	symbol, ok := n.symbols.At(address)
+	if !ok {
+		return ""
+	}
+	return kernel.BaseName(symbol.Name)
+}
+
+// drop names a drop from the return address and the number that the kernel
+// gives; 0 is no reason (before 5.17).
+func (n *names) drop(location uint64, number uint32) *journey.Drop {
+	drop := &journey.Drop{Function: n.at(location), Subsystem: "core"}
+	if number != 0 {
+		drop.Reason, drop.Subsystem = n.reasons.Name(number)
+	}
+	return drop
+}

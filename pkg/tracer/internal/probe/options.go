@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package probe is the door to the eBPF programs: it chooses functions, loads,
+// attaches, reads records and turns what is on the wire into journey.Records.
+package probe
+
+import (
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/cilium/ebpf/asm"
+)
+
+// Source is where hops come from.
+type Source string
+
+// The sources. Tracepoints need no kprobes in the kernel.
+const (
+	SourceAuto        Source = "auto"
+	SourceFunctions   Source = "functions"
+	SourceTracepoints Source = "tracepoints"
+)
+
+// Backend is the mechanism that attaches to functions.
+type Backend string
+
+// The backends.
+const (
+	BackendAuto        Backend = "auto"
+	BackendKprobeMulti Backend = "kprobe-multi"
+	BackendKprobe      Backend = "kprobe"
+)
+
+// Options decide what is attached and which packets are followed.
+type Options struct {
+	Source  Source
+	Backend Backend
+	// Functions restricts the functions to those whose name matches; nil for
+	// all. Functions that end a packet's life are attached in any case.
+	Functions  *regexp.Regexp
+	Modules    []string
+	AllModules bool
+
+	Filter    asm.Instructions // body of filter_frame(), nil for every packet
+	Interface string           // "" for any
+	Netns     uint32           // inode number, 0 for any
+	Mark      uint32
+	MarkMask  uint32 // 0 for any mark
+
+	Timeout time.Duration // a journey not seen for so long expires
+	MaxHops uint32        // recorded of one journey
+
+	Log *slog.Logger
+	// Progress is told how many functions of how many are attached; may be nil.
+	Progress func(attached, total int)
+}
+
+// Miss is a function or tracepoint that could have been traced and is not.
+type Miss struct {
+	Name   string
+	Reason string
+}
+
+// Report says what was attached.
+type Report struct {
+	Source   Source
+	Backend  Backend // "" for tracepoints
+	Attached int
+	// Refused could be chosen, but the kernel refused to attach them.
+	Refused []Miss
+	// Skipped take an skb, but cannot be attached or would show nothing.
+	Skipped []Miss
+}

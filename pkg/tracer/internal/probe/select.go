@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+// target is one function to attach at one of its skb arguments.
+type target struct {
+	symbol   kernel.Symbol
+	argument kernel.Argument
+	life     journey.Life
+}
+
+// program is the name of the eBPF program for the target, "" if there is none.
+func (t target) program() string {
+	switch {
+	case t.life == journey.Ends && !t.argument.Reference && t.argument.Register <= 2:
+		return fmt.Sprintf("function_end%d", t.argument.Register)
+	case t.life == journey.Late && !t.argument.Reference && t.argument.Register == 1:
+		return packetPathProgFunctionLate1
+	case t.life != journey.Lives:
+		return ""
+	case t.argument.Reference && t.argument.Register <= 5:
+		return fmt.Sprintf("function_ref%d", t.argument.Register)
+	case t.argument.Reference:
+		return ""
+	}
+	return fmt.Sprintf("function_skb%d", t.argument.Register)
+}
+
+// selection is the outcome of choosing: every function with an skb argument is
+// in one of its lists.
+type selection struct {
+	targets []target
+	skipped []Miss
+}
+
+// selector knows what there is to choose from.
+type selector struct {
+	options    *Options
+	symbols    *kernel.Symbols
+	suffixed   map[string][]kernel.Symbol
+	attachable map[string]bool
+}
+
+// selectFunctions chooses the functions to attach: those with an skb argument
+// in BTF that ftrace can attach to.
+func selectFunctions(o *Options, cache *btf.Cache, symbols *kernel.Symbols) (*selection, error) {
+	attachable, err := kernel.Attachable()
+	if err != nil {
+		return nil, err
+	}
+	functions, err := readFunctions(o, cache)
+	if err != nil {
+		return nil, err
+	}
+	s := selector{options: o, symbols: symbols, suffixed: symbols.SuffixedByBase(), attachable: attachable}
+	return s.choose(functions), nil
+}
+
+// readFunctions reads the skb functions of the kernel and of the modules asked
+// for.
+func readFunctions(o *Options, cache *btf.Cache) ([]kernel.Function, error) {
+	spec, err := cache.Kernel()
+	if err != nil {
+		return nil, fmt.Errorf("read kernel BTF: %w", err)
+	}
+	functions, err := kernel.SkbFunctions(spec, "")
+	if err != nil {
+		return nil, err
+	}
+	modules := o.Modules
+	if o.AllModules {
+		if modules, err = cache.Modules(); err != nil {
+			return nil, fmt.Errorf("list kernel modules with BTF: %w", err)
+		}
+	}
+	for _, module := range modules {
+		spec, err := cache.Module(module)
+		if err != nil {
+			return nil, fmt.Errorf("read BTF of kernel module %q (is it loaded?): %w", module, err)
+		}
+		more, err := kernel.SkbFunctions(spec, module)
+		if err != nil {
+			return nil, err
+		}
+		functions = append(functions, more...)
+	}
+	return functions, nil
+}
+
+func (s *selector) choose(functions []kernel.Function) *selection {
+	chosen := &selection{}
+	seen := make(map[string]bool)
+	for _, f := range functions {
+		if key := f.Module + " " + f.Name; seen[key] {
+			continue
+		} else {
+			seen[key] = true
+		}
+		life := journey.LifeOf(f.Name)
+		if life != journey.Ends && s.options.Functions != nil && !s.options.Functions.MatchString(f.Name) {
+			continue
+		}
+		symbols, miss := s.resolve(f, life)
+		if miss != "" {
+			chosen.skipped = append(chosen.skipped, Miss{f.Name, miss})
+			continue
+		}
+		chosen.add(f, life, symbols)
+	}
+	slices.SortFunc(chosen.targets, func(a, b target) int {
+		return cmp.Compare(a.symbol.Address, b.symbol.Address)
+	})
+	return chosen
+}
+
+func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.Symbol) {
+	for _, argument := range f.Arguments {
+		for _, symbol := range symbols {
+			t := target{symbol: symbol, argument: argument, life: life}
+			if t.program() == "" {
+				c.skipped = append(c.skipped, Miss{f.Name, fmt.Sprintf("no program for an skb in register %d", argument.Register)})
+				break
+			}
+			c.targets = append(c.targets, t)
+		}
+	}
+}
+
+// resolve finds the symbols of a function, or says why it is not attached.
+func (s *selector) resolve(f kernel.Function, life journey.Life) (found []kernel.Symbol, miss string) {
+	if life == journey.Gone {
+		return nil, "runs on packets that have ended"
+	}
+	for _, symbol := range s.symbols.Named(f.Name) {
+		if symbol.Module == f.Module {
+			found = append(found, symbol)
+		}
+	}
+	if len(found) > 0 && s.attachable[f.Name] {
+		return found, ""
+	}
+	for _, symbol := range s.suffixed[f.Name] {
+		if symbol.Module == f.Module && s.attachable[symbol.Name] {
+			return []kernel.Symbol{symbol}, ""
+		}
+	}
+	if len(found) == 0 {
+		return nil, "no symbol (inlined everywhere)"
+	}
+	return nil, "ftrace cannot attach (notrace, weak or init)"
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package journey
+
+import "sync/atomic"
+
+// maxUnfinished bounds the long journeys whose next part is awaited.
+const maxUnfinished = 1024
+
+// Assembler joins the parts in which long journeys leave the kernel. Only Lost
+// is safe for concurrent use.
+type Assembler struct {
+	unfinished map[uint64]*Record
+	order      []uint64 // ids by age, oldest first; may hold finished ones
+	lost       atomic.Uint64
+}
+
+// NewAssembler returns an Assembler that awaits nothing.
+func NewAssembler() *Assembler {
+	return &Assembler{unfinished: make(map[uint64]*Record)}
+}
+
+// Lost counts journeys given up because too many others were unfinished.
+func (a *Assembler) Lost() uint64 { return a.lost.Load() }
+
+// Add takes a part and returns the whole journey once its last part is there,
+// nil before. A journey with a part missing says so.
+func (a *Assembler) Add(part *Record) *Record {
+	whole, begun := a.unfinished[part.ID]
+	switch {
+	case !begun && part.Part == 0 && !part.More:
+		return part
+	case !begun:
+		whole = part
+		if part.Part != 0 {
+			whole.Lost = "its first part"
+		}
+	default:
+		whole.join(part)
+	}
+	if part.More {
+		a.await(whole)
+		return nil
+	}
+	delete(a.unfinished, part.ID)
+	return whole
+}
+
+func (r *Record) join(next *Record) {
+	if next.Part != r.Part+1 {
+		r.Lost = "a part in the middle"
+	}
+	if next.Lost != "" {
+		r.Lost = next.Lost
+	}
+	r.Part = next.Part
+	r.Duration = next.Duration
+	r.Drop = next.Drop
+	r.Expired = next.Expired
+	r.Visits = append(r.Visits, next.Visits...)
+}
+
+func (a *Assembler) await(whole *Record) {
+	if _, known := a.unfinished[whole.ID]; known {
+		return
+	}
+	a.unfinished[whole.ID] = whole
+	a.order = append(a.order, whole.ID)
+	for len(a.order) > maxUnfinished {
+		oldest := a.order[0]
+		a.order = a.order[1:]
+		if _, still := a.unfinished[oldest]; still {
+			delete(a.unfinished, oldest)
+			a.lost.Add(1)
+		}
+	}
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package journey is the vocabulary of skbpath and all its thinking about
+// packets: what a hop, a journey, an outcome and a wait are, and how the flat
+// list of visits that the kernel half records becomes a tree of hops.
+//
+// It imports the standard library only and knows nothing of eBPF, of spans or
+// of metrics.
+package journey
+
+import (
+	"net/netip"
+	"time"
+)
+
+// TraceID is the 16-byte trace id of a journey (W3C Trace Context).
+type TraceID [16]byte
+
+// Journey is all hops of one packet, from its first match to its end.
+type Journey struct {
+	TraceID TraceID
+	// ID is unique for one run of the kernel half; it never is an skb address.
+	ID uint64
+	// ParentID is the journey this packet was made from, 0 for none.
+	ParentID uint64
+	Lineage  Lineage
+
+	// Start is the wall-clock time of the first hop. All other times are offsets
+	// from it on the kernel's monotonic clock.
+	Start    time.Time
+	Duration time.Duration
+
+	Outcome Outcome
+	// Drop is set when, and only when, Outcome is Dropped.
+	Drop *Drop
+	// Incomplete says what is missing from this journey; "" when nothing is.
+	Incomplete string
+
+	Flow    Flow
+	Process *Process
+
+	Hops  []Hop
+	Waits []Wait
+}
+
+// Hop is one visit of the packet to one kernel function or tracepoint.
+type Hop struct {
+	// Function is the symbol visited; a tracepoint is written "subsystem:name".
+	Function string
+	// Caller is the function the return address lies in, "" when unknown. It may
+	// be a function that could not be probed.
+	Caller string
+
+	// Parent is the index of the enclosing hop in Journey.Hops, -1 at the top.
+	Parent int
+	// Depth is the number of enclosing hops.
+	Depth int
+
+	Offset time.Duration
+	// Duration runs to the next hop at this depth or above on the same stack, so
+	// it is an upper bound; before a wait and at a journey's end it is the last
+	// moment at which the packet was seen inside. Exact says that a return probe
+	// measured it instead.
+	Duration time.Duration
+	Exact    bool
+
+	CPU       int
+	Interface string // "" when the skb had no device
+	Ifindex   uint32
+	Netns     uint32 // inode number of the network namespace, 0 when unknown
+	Length    uint32 // skb->len, bytes
+	Mark      uint32
+}
+
+// Wait is time in which no code worked on the packet.
+type Wait struct {
+	// From and To are the functions at its two ends.
+	From, To string
+	// After is the index in Journey.Hops of the last hop before the wait; the
+	// first hop after it is After+1.
+	After    int
+	Offset   time.Duration
+	Duration time.Duration
+}
+
+// Drop says why and where the kernel dropped a packet.
+type Drop struct {
+	// Reason is the kernel's own name without its prefix, e.g. NETFILTER_DROP;
+	// "" on kernels before 5.17, which give none.
+	Reason string
+	// Subsystem is "core" or the owner of the reason, e.g. mac80211_unusable.
+	Subsystem string
+	// Function is where the kernel let go of the packet.
+	Function string
+	// Hop is the index in Journey.Hops of the hop it happened in, -1 when none.
+	Hop int
+}
+
+// Flow is what the packet's headers said at its first hop.
+type Flow struct {
+	NetworkType string // ipv4, ipv6, arp, or 0x%04x of the EtherType; "" unknown
+	Transport   string // tcp, udp, icmp, icmpv6, sctp, …; "" when there is none
+	Source      Endpoint
+	Destination Endpoint
+	// Fragment is set on every fragment but the first: there are no ports in it.
+	Fragment bool
+	VLAN     uint16 // VLAN id of the outermost tag, 0 when untagged
+}
+
+// Endpoint is one side of a flow. Port is 0 where the transport has none.
+type Endpoint struct {
+	Address netip.Addr
+	Port    uint16
+}
+
+// Process is the task in whose context the first hop ran. It is absent when
+// the packet was first seen in an interrupt, where the running task is a
+// bystander.
+type Process struct {
+	PID     int
+	Command string
+}
+
+// Outcome is how a journey ended.
+type Outcome uint8
+
+// The outcomes. Consumed is an end without a drop at an unknown place; Expired
+// means that no end was seen in time.
+const (
+	Consumed Outcome = iota
+	Delivered
+	Transmitted
+	Dropped
+	Absorbed
+	Expired
+)
+
+// Outcomes lists every outcome in the order of its value.
+func Outcomes() []Outcome {
+	return []Outcome{Consumed, Delivered, Transmitted, Dropped, Absorbed, Expired}
+}
+
+// String returns the word used in metrics, spans and JSON.
+func (o Outcome) String() string {
+	switch o {
+	case Delivered:
+		return "delivered"
+	case Transmitted:
+		return "transmitted"
+	case Dropped:
+		return "dropped"
+	case Absorbed:
+		return "absorbed"
+	case Expired:
+		return "expired"
+	default:
+		return "consumed"
+	}
+}
+
+// Lineage is the tie between a packet and the one it was made from.
+type Lineage uint8
+
+// The ties. Original packets have none.
+const (
+	Original Lineage = iota
+	Clone
+	Copy
+	Fragment
+	Segment
+)
+
+// String returns the word used in spans and JSON, "" for an original packet.
+func (l Lineage) String() string {
+	switch l {
+	case Clone:
+		return "clone"
+	case Copy:
+		return "copy"
+	case Fragment:
+		return "fragment"
+	case Segment:
+		return "segment"
+	default:
+		return ""
+	}
+}
