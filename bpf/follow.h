@@ -175,7 +175,7 @@ static __noinline int append_hop(struct journey *j, struct visit *v)
 {
 	struct record *r = &j->record;
 	u32 cpu = bpf_get_smp_processor_id();
-	u64 now = bpf_ktime_get_ns();
+	u64 now = j->hops ? bpf_ktime_get_ns() : r->start_ns;
 	u32 kind = ENTRY_HOP, depth = 0;
 	u64 caller = 0;
 

@@ -151,8 +151,7 @@ static __always_inline bool passes_metadata(u64 skb)
 	u64 dev = (u64)LOAD(skb, struct sk_buff, dev);
 	u64 name[2] = {};
 
-	if (config.mark_mask &&
-	    (LOAD(skb, struct sk_buff, mark) & config.mark_mask) != config.mark)
+	if (config.mark_mask && (LOAD(skb, struct sk_buff, mark) & config.mark_mask) != config.mark)
 		return false;
 	if (config.netns && skb_netns(skb, dev) != config.netns)
 		return false;

@@ -12,16 +12,16 @@
  * instruction where bpf_probe_read_kernel costs a call; both survive a bad
  * address.
  */
-#define LOAD(address, type, member)                                                         \
-	({                                                                                  \
-		__typeof__(((type *)0)->member) loaded;                                     \
-		if (config.direct_loads)                                                    \
-			loaded = ((type *)bpf_rdonly_cast((void *)(address),                \
-							  bpf_core_type_id_kernel(type)))   \
-					 ->member;                                          \
-		else                                                                        \
+#define LOAD(address, type, member)                                                           \
+	({                                                                                    \
+		__typeof__(((type *)0)->member) loaded;                                       \
+		if (config.direct_loads)                                                      \
+			loaded = ((type *)bpf_rdonly_cast((void *)(address),                  \
+							  bpf_core_type_id_kernel(type)))     \
+					 ->member;                                            \
+		else                                                                          \
 			bpf_core_read(&loaded, sizeof(loaded), &((type *)(address))->member); \
-		loaded;                                                                     \
+		loaded;                                                                       \
 	})
 
 static __always_inline u64 load_word(u64 address)

@@ -110,7 +110,7 @@ func openTracer(s *settings, log *slog.Logger) (*tracer.Tracer, error) {
 		return nil, err
 	}
 	report := t.Report()
-	log.Info("attached", "source", report.Source, "backend", report.Backend,
+	log.Info("attached to the kernel", "hops", report.Source, "backend", report.Backend,
 		"attached", report.Attached, "refused", len(report.Refused), "skipped", len(report.Skipped))
 	for _, miss := range report.Refused {
 		log.Warn("not traced", "name", miss.Name, "reason", miss.Reason)

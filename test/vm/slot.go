@@ -30,7 +30,10 @@ func acquireSlot(ctx context.Context) (release func(), err error) {
 		}
 		return func() { f.Close() }, nil
 	case <-ctx.Done():
-		go func() { <-locked; f.Close() }()
+		go func() {
+			<-locked //nolint:errcheck // nobody is left who asks
+			_ = f.Close()
+		}()
 		return nil, fmt.Errorf("waiting for another virtual machine: %w", context.Cause(ctx))
 	}
 }

@@ -221,7 +221,7 @@ func TestSpanIDs(t *testing.T) {
 			seen[s] = true
 		}
 	}
-	if spanID(7, 3) != spanID(7, 3) {
+	if first, again := spanID(7, 3), spanID(7, 3); first != again {
 		t.Error("the same span got two ids")
 	}
 }

@@ -184,9 +184,9 @@ func details(hops []journey.Hop, i int) string {
 	if h.CPU != before.CPU || first {
 		parts = append(parts, fmt.Sprintf("cpu=%d", h.CPU))
 	}
-	switch {
-	case h.Interface == before.Interface:
-	case h.Interface == "":
+	switch h.Interface {
+	case before.Interface:
+	case "":
 		parts = append(parts, "interface=none")
 	default:
 		parts = append(parts, "interface="+printable(h.Interface))

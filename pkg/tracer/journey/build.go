@@ -35,21 +35,21 @@ type builder struct {
 }
 
 func (b *builder) add(v *Visit) {
-	hops := b.journey.Hops
-	if len(hops) > 0 {
-		b.closeBefore(v, &hops[len(hops)-1])
+	index := len(b.journey.Hops)
+	if index > 0 {
+		b.closeBefore(v, &b.journey.Hops[index-1])
 	}
 	parent := -1
 	if len(b.open) > 0 {
 		parent = b.open[len(b.open)-1]
 	}
-	b.journey.Hops = append(hops, Hop{
+	b.journey.Hops = append(b.journey.Hops, Hop{
 		Function: v.Function, Caller: v.Caller,
 		Parent: parent, Depth: len(b.open), Offset: v.Offset,
 		CPU: v.CPU, Interface: v.Interface, Ifindex: v.Ifindex,
 		Netns: v.Netns, Length: v.Length, Mark: v.Mark,
 	})
-	b.open = append(b.open, len(hops))
+	b.open = append(b.open, index)
 }
 
 // closeBefore closes the hops that the kernel has left when it makes the visit

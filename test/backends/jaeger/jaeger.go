@@ -1,6 +1,6 @@
-//go:build tools
-
 // SPDX-License-Identifier: Apache-2.0
+
+//go:build tools
 
 // Package jaeger pins the Jaeger that the backend tests run: a module of its
 // own, so that its dependencies never meet the exporter's.

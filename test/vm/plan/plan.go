@@ -21,10 +21,12 @@ const (
 	// Fatal starts the line in which the guest says why it gave up.
 	Fatal = "vm: fatal: "
 
-	// FilesPrefix, StdoutPrefix and StatusPrefix start names in the archive; the
+	// FilesPrefix starts the name of a scenario's file in the archive; the
 	// scenario's name follows.
-	FilesPrefix  = "files/"
+	FilesPrefix = "files/"
+	// StdoutPrefix is the same for what it printed.
 	StdoutPrefix = "stdout/"
+	// StatusPrefix is the same for how it ended.
 	StatusPrefix = "status/"
 	// Done is the last entry: without it the guest ended early.
 	Done = "done"

@@ -29,8 +29,9 @@ func main() {
 	timeout := flag.Duration("timeout", 3*time.Minute, "for the machine from start to end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *kernel, *binary, *icount, *tools, *out, *timeout, flag.Arg(0)); err != nil {
+	err := run(ctx, *kernel, *binary, *icount, *tools, *out, *timeout, flag.Arg(0))
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(1)
 	}

@@ -80,7 +80,9 @@ func parseSymbol(line string) (symbol Symbol, ok bool, err error) {
 	if len(fields) < 3 {
 		return Symbol{}, false, fmt.Errorf("kernel symbols: malformed line %q", line)
 	}
-	if !strings.Contains("tTwW", fields[1]) {
+	switch fields[1] {
+	case "t", "T", "w", "W": // text
+	default:
 		return Symbol{}, false, nil
 	}
 	address, err := strconv.ParseUint(fields[0], 16, 64)

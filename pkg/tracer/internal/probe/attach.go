@@ -20,6 +20,7 @@ import (
 type attachments struct {
 	links   []link.Link
 	refused []Miss
+	skipped []Miss
 	count   int
 }
 
@@ -97,16 +98,16 @@ func (a *attachments) attachGroup(program *ebpf.Program, group []target) error {
 	return a.attachGroup(program, group[half:])
 }
 
-// attachKprobes attaches one perf event a function, by name: where several
-// functions share a name the kernel cannot tell which is meant.
+// attachKprobes attaches one perf event a function, by name. Where several
+// functions share a name the kernel cannot tell which is meant: they are left
+// out.
 func (a *attachments) attachKprobes(programs map[string]*ebpf.Program, targets []target, progress func(int)) error {
-	named := make(map[string]int)
-	for _, t := range targets {
-		named[t.symbol.Name+t.program()]++
+	shared := sharedNames(targets)
+	for name := range shared {
+		a.skipped = append(a.skipped, Miss{name, "several functions have this name, and kprobes attach by name"})
 	}
 	for _, t := range targets {
-		if named[t.symbol.Name+t.program()] > 1 {
-			a.refused = append(a.refused, Miss{t.symbol.Name, "several functions have this name"})
+		if shared[t.symbol.Name] {
 			continue
 		}
 		l, err := link.Kprobe(t.symbol.Name, programs[t.program()], nil)
@@ -121,6 +122,19 @@ func (a *attachments) attachKprobes(programs map[string]*ebpf.Program, targets [
 		progress(a.count)
 	}
 	return nil
+}
+
+// sharedNames returns the names that stand for more than one function.
+func sharedNames(targets []target) map[string]bool {
+	addresses := make(map[string]uint64)
+	shared := make(map[string]bool)
+	for _, t := range targets {
+		if address, known := addresses[t.symbol.Name]; known && address != t.symbol.Address {
+			shared[t.symbol.Name] = true
+		}
+		addresses[t.symbol.Name] = t.symbol.Address
+	}
+	return shared
 }
 
 // attachTracepoint attaches a raw tracepoint. cilium/ebpf finds the module

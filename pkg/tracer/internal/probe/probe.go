@@ -110,7 +110,8 @@ func (p *Probe) attachFunctions(cache *btf.Cache, tracepoints []kernel.Tracepoin
 		return err
 	}
 	p.report = Report{
-		Source: SourceFunctions, Backend: backend, Attached: p.attached.count, Skipped: chosen.skipped,
+		Source: SourceFunctions, Backend: backend, Attached: p.attached.count,
+		Skipped: append(chosen.skipped, p.attached.skipped...),
 	}
 	if hasDrop {
 		p.attached.attachTracepoint("kfree_skb", p.collection.Programs[drop])
