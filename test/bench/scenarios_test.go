@@ -26,6 +26,7 @@ ip -n a link set va up
 ip -n b link set vb up
 ip -n a link set lo up
 ip -n b link set lo up
+ip netns exec a sh -c 'echo 0 0 > /proc/sys/net/ipv4/ping_group_range'
 ip -n a neigh replace 10.9.0.2 lladdr 02:00:00:00:00:0b dev va nud permanent
 ip -n b neigh replace 10.9.0.1 lladdr 02:00:00:00:00:0a dev vb nud permanent
 sleep 1

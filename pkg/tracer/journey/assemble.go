@@ -2,7 +2,10 @@
 
 package journey
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // maxUnfinished bounds the long journeys whose next part is awaited.
 const maxUnfinished = 1024
@@ -66,12 +69,23 @@ func (a *Assembler) await(whole *Record) {
 	}
 	a.unfinished[whole.ID] = whole
 	a.order = append(a.order, whole.ID)
-	for len(a.order) > maxUnfinished {
-		oldest := a.order[0]
-		a.order = a.order[1:]
-		if _, still := a.unfinished[oldest]; still {
-			delete(a.unfinished, oldest)
+	if len(a.unfinished) > maxUnfinished {
+		a.giveUpOldest()
+	}
+	if len(a.order) > 2*maxUnfinished {
+		a.order = slices.DeleteFunc(a.order, a.finished)
+	}
+}
+
+func (a *Assembler) finished(id uint64) bool { return a.unfinished[id] == nil }
+
+func (a *Assembler) giveUpOldest() {
+	for i, id := range a.order {
+		if !a.finished(id) {
+			delete(a.unfinished, id)
 			a.lost.Add(1)
+			a.order = a.order[i+1:]
+			return
 		}
 	}
 }

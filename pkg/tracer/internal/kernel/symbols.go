@@ -6,6 +6,7 @@ package kernel
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +43,7 @@ func ReadSymbols() (*Symbols, error) {
 }
 
 func parseSymbols(r io.Reader) (*Symbols, error) {
-	s := &Symbols{byName: make(map[string][]int)}
+	var found []Symbol
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		symbol, ok, err := parseSymbol(lines.Text())
@@ -50,28 +51,26 @@ func parseSymbols(r io.Reader) (*Symbols, error) {
 			return nil, err
 		}
 		if ok {
-			s.sorted = append(s.sorted, symbol)
+			found = append(found, symbol)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read kernel symbols: %w", err)
 	}
-	if len(s.sorted) == 0 || s.sorted[len(s.sorted)-1].Address == 0 {
+	if len(found) == 0 || found[len(found)-1].Address == 0 {
 		return nil, ErrSymbolsHidden
 	}
-	slices.SortStableFunc(s.sorted, func(a, b Symbol) int {
-		switch {
-		case a.Address < b.Address:
-			return -1
-		case a.Address > b.Address:
-			return 1
-		}
-		return 0
-	})
+	return NewSymbols(found), nil
+}
+
+// NewSymbols makes Symbols of functions in any order.
+func NewSymbols(functions []Symbol) *Symbols {
+	s := &Symbols{sorted: functions, byName: make(map[string][]int)}
+	slices.SortStableFunc(s.sorted, func(a, b Symbol) int { return cmp.Compare(a.Address, b.Address) })
 	for i, symbol := range s.sorted {
 		s.byName[symbol.Name] = append(s.byName[symbol.Name], i)
 	}
-	return s, nil
+	return s
 }
 
 // parseSymbol reads "address type name [module]"; ok is false for data symbols.
@@ -124,13 +123,7 @@ func (s *Symbols) SuffixedByBase() map[string][]Symbol {
 // below it.
 func (s *Symbols) At(address uint64) (Symbol, bool) {
 	i, exact := slices.BinarySearchFunc(s.sorted, address, func(symbol Symbol, a uint64) int {
-		switch {
-		case symbol.Address < a:
-			return -1
-		case symbol.Address > a:
-			return 1
-		}
-		return 0
+		return cmp.Compare(symbol.Address, a)
 	})
 	if !exact {
 		i--

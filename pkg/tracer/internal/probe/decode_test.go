@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+// TestLayout holds the offsets that decode uses against the type that bpf2go
+// made from the object's BTF.
+func TestLayout(t *testing.T) {
+	var r packetPathRecord
+	for name, offsets := range map[string][2]uintptr{
+		"id":            {unsafe.Offsetof(r.Id), offsetID},
+		"start":         {unsafe.Offsetof(r.StartNs), offsetStart},
+		"last":          {unsafe.Offsetof(r.LastNs), offsetLast},
+		"drop location": {unsafe.Offsetof(r.DropLocation), offsetDropLocation},
+		"drop reason":   {unsafe.Offsetof(r.DropReason), offsetDropReason},
+		"pid":           {unsafe.Offsetof(r.Pid), offsetPID},
+		"flags":         {unsafe.Offsetof(r.Flags), offsetFlags},
+		"part":          {unsafe.Offsetof(r.Part), offsetPart},
+		"entries used":  {unsafe.Offsetof(r.EntriesUsed), offsetEntriesUsed},
+		"frame used":    {unsafe.Offsetof(r.FrameUsed), offsetFrameUsed},
+		"command":       {unsafe.Offsetof(r.Command), offsetCommand},
+		"frame":         {unsafe.Offsetof(r.Frame), offsetFrame},
+		"frame size":    {unsafe.Sizeof(r.Frame), frameSize},
+		"entries":       {unsafe.Offsetof(r.Entries), recordHeader},
+		"entry size":    {unsafe.Sizeof(r.Entries[0]), entrySize},
+		"entry b":       {unsafe.Offsetof(r.Entries[0].B), 4},
+		"entry tagged":  {unsafe.Offsetof(r.Entries[0].Tagged), 8},
+	} {
+		if offsets[0] != offsets[1] {
+			t.Errorf("%s: %d in C, %d in Go", name, offsets[0], offsets[1])
+		}
+	}
+}
+
+// wire builds records as the kernel half does.
+type wire struct{ bytes []byte }
+
+func newWire(flags packetPathRecordFlag) *wire {
+	w := &wire{make([]byte, recordHeader)}
+	order := binary.NativeEndian
+	order.PutUint64(w.bytes[offsetID:], 7)
+	order.PutUint64(w.bytes[offsetStart:], 1000)
+	order.PutUint64(w.bytes[offsetLast:], 1250)
+	order.PutUint16(w.bytes[offsetFlags:], uint16(flags))
+	return w
+}
+
+func (w *wire) entry(kind packetPathEntryKind, a, b uint32, depth, high uint64) *wire {
+	order := binary.NativeEndian
+	w.bytes = order.AppendUint32(w.bytes, a)
+	w.bytes = order.AppendUint32(w.bytes, b)
+	w.bytes = order.AppendUint64(w.bytes, high<<16|depth<<4|uint64(kind))
+	return w.count()
+}
+
+func (w *wire) name(name string) *wire {
+	w.bytes = append(w.bytes, append([]byte(name), make([]byte, entrySize-len(name))...)...)
+	return w.count()
+}
+
+func (w *wire) count() *wire {
+	binary.NativeEndian.PutUint16(w.bytes[offsetEntriesUsed:], uint16((len(w.bytes)-recordHeader)/entrySize))
+	return w
+}
+
+func testDecoder() *decoder {
+	return &decoder{offset: time.Second, names: &names{
+		symbols:     kernel.NewSymbols([]kernel.Symbol{{Address: 0xffffffff81000000, Name: "_stext"}}),
+		reasons:     &kernel.Reasons{},
+		tracepoints: []string{"net:netif_rx", "skb:kfree_skb"},
+		functions:   map[uint32]string{0x100: "ip_rcv", 0x200: "ip_rcv_core", 0x300: "process_backlog"},
+	}}
+}
+
+func TestDecode(t *testing.T) {
+	w := newWire(packetPathRecordFlagRECORD_CUT)
+	binary.NativeEndian.PutUint32(w.bytes[offsetPID:], 42)
+	copy(w.bytes[offsetCommand:], "ping")
+	w.entry(packetPathEntryKindENTRY_PLACE, 3, 4026531840, 0, 1).name("veth0")
+	w.entry(packetPathEntryKindENTRY_SIZE, 84, 9, 0, 0)
+	w.entry(packetPathEntryKindENTRY_HOP, 0x100, 0x300, 0, 0)
+	w.entry(packetPathEntryKindENTRY_SIZE, 64, 9, 0, 0)
+	w.entry(packetPathEntryKindENTRY_HOP_NEW_STACK, 0x200, 0x100, 1, 250)
+	w.entry(packetPathEntryKindENTRY_HOP, 1, 0, 0, 260)
+	r, err := testDecoder().decode(w.bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.ID != 7 || r.Duration != 250 || r.Start != time.Unix(1, 1000) || r.Lost == "" || r.More || r.Expired || r.Drop != nil {
+		t.Errorf("header: %+v", r)
+	}
+	if r.Process == nil || *r.Process != (journey.Process{PID: 42, Command: "ping"}) {
+		t.Errorf("process %+v", r.Process)
+	}
+	at := journey.Visit{CPU: 1, Interface: "veth0", Ifindex: 3, Netns: 4026531840, Length: 84, Mark: 9}
+	want := []journey.Visit{at, at, at}
+	want[0].Function, want[0].Caller = "ip_rcv", "process_backlog"
+	want[1].Function, want[1].Caller, want[1].Offset, want[1].Depth, want[1].NewStack, want[1].Length = "ip_rcv_core", "ip_rcv", 250, 1, true, 64
+	want[2].Function, want[2].Offset, want[2].Length = "net:netif_rx", 260, 64
+	if len(r.Visits) != len(want) {
+		t.Fatalf("visits %+v", r.Visits)
+	}
+	for i := range want {
+		if r.Visits[i] != want[i] {
+			t.Errorf("visit %d:\n got %+v\nwant %+v", i, r.Visits[i], want[i])
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	whole := newWire(0).entry(packetPathEntryKindENTRY_HOP, 0x100, 0, 0, 0).bytes
+	for name, raw := range map[string][]byte{
+		"nothing":            nil,
+		"half a header":      whole[:recordHeader/2],
+		"half an entry":      whole[:len(whole)-1],
+		"place without name": newWire(0).entry(packetPathEntryKindENTRY_PLACE, 1, 2, 0, 0).bytes,
+	} {
+		if _, err := testDecoder().decode(raw); !errors.Is(err, errTruncated) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := testDecoder().decode(newWire(0).entry(15, 0, 0, 0, 0).bytes); err == nil {
+		t.Error("an unknown entry was taken")
+	}
+}
+
+// FuzzDecode feeds the decoder and all behind it what no kernel sends.
+func FuzzDecode(f *testing.F) {
+	f.Add(newWire(packetPathRecordFlagRECORD_MORE).entry(packetPathEntryKindENTRY_HOP, 1, 2, 1, 5).bytes)
+	f.Add(newWire(0).entry(packetPathEntryKindENTRY_PLACE, 1, 2, 0, 0).name("lo").bytes)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		d := testDecoder()
+		r, err := d.decode(raw)
+		if err != nil {
+			return
+		}
+		if whole := journey.NewAssembler().Add(r); whole != nil {
+			if j := journey.Build(whole); len(j.Hops) != len(r.Visits) {
+				t.Errorf("%d visits became %d hops", len(r.Visits), len(j.Hops))
+			}
+		}
+	})
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+func object(t *testing.T) *ebpf.CollectionSpec {
+	t.Helper()
+	spec, err := loadPacketPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// TestProgramsAreUsed: every program of the object is one that some target or
+// tracepoint asks for, and the reverse.
+func TestProgramsAreUsed(t *testing.T) {
+	used := map[string]bool{
+		packetPathProgExpireBucket: true, packetPathProgTracepointKfreeSkb: true,
+		packetPathProgTracepointKfreeSkbNoReason: true, packetPathProgTracepointConsumeSkb: true,
+	}
+	for register := 1; register <= 6; register++ {
+		for _, life := range []journey.Life{journey.Lives, journey.Ends, journey.Late, journey.Gone} {
+			for _, reference := range []bool{false, true} {
+				name := target{life: life, argument: kernel.Argument{Register: register, Reference: reference}}.program()
+				used[name] = true
+			}
+		}
+		if name, ok := tracepointProgram(kernel.Tracepoint{Name: "t", Argument: register}, nil); ok {
+			used[name] = true
+		}
+	}
+	delete(used, "")
+	programs := object(t).Programs
+	for name := range used {
+		if programs[name] == nil {
+			t.Errorf("the object has no program %s", name)
+		}
+	}
+	for name := range programs {
+		if !used[name] {
+			t.Errorf("nothing uses the program %s", name)
+		}
+	}
+}
+
+func TestReplaceFilter(t *testing.T) {
+	body := asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()}
+	program := object(t).Programs[packetPathProgFunctionSkb1].Instructions
+	replaced, err := replaceFilter(program, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := -1
+	for i := range replaced {
+		if replaced[i].Symbol() == filterStub {
+			at = i
+		}
+	}
+	if at < 0 || btf.FuncMetadata(&replaced[at]) == nil {
+		t.Fatal("the subprogram has lost its symbol or its type")
+	}
+	if got := replaced[at+1]; got.OpCode != body[0].OpCode || got.Constant != 1 {
+		t.Errorf("the body begins with %v", got)
+	}
+	if at+3 < len(replaced) && btf.FuncMetadata(&replaced[at+3]) == nil {
+		t.Errorf("something of the stub is left: %v", replaced[at+3])
+	}
+}
+
+func TestSetNumber(t *testing.T) {
+	program := object(t).Programs[packetPathProgTracepointSkb1].Instructions
+	marks := func() (n int) {
+		for _, instruction := range program {
+			if uint32(instruction.Constant) == tracepointMark {
+				n++
+			}
+		}
+		return n
+	}
+	if marks() == 0 {
+		t.Fatal("the program has no place for a number")
+	}
+	setNumber(program, 5)
+	if n := marks(); n != 0 {
+		t.Errorf("%d places are left", n)
+	}
+}
+
+func TestDropProgram(t *testing.T) {
+	for count, want := range map[int]string{
+		2: packetPathProgTracepointKfreeSkbNoReason, 3: packetPathProgTracepointKfreeSkb, 4: packetPathProgTracepointKfreeSkb,
+	} {
+		got, ok := dropProgram([]kernel.Tracepoint{{Name: "netif_rx", Count: 1}, {Name: "kfree_skb", Count: count}})
+		if !ok || got != want {
+			t.Errorf("with %d arguments: %s", count, got)
+		}
+	}
+	if _, ok := dropProgram(nil); ok {
+		t.Error("a drop program without a tracepoint")
+	}
+}

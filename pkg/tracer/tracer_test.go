@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tracer
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestParseMark(t *testing.T) {
+	tests := []struct {
+		text       string
+		mark, mask uint32
+		fault      string
+	}{
+		{text: "1", mark: 1, mask: 0xffffffff},
+		{text: "0x10/0xf0", mark: 0x10, mask: 0xf0},
+		{text: "x", fault: `"x" is not a 32-bit number`},
+		{text: "1/0", fault: `"0" is not a 32-bit mask`},
+		{text: "1/", fault: `"" is not a 32-bit mask`},
+		{text: "0x100000000", fault: "not a 32-bit number"},
+	}
+	for _, test := range tests {
+		mark, mask, err := parseMark(test.text)
+		if test.fault != "" {
+			if err == nil || !strings.Contains(err.Error(), test.fault) {
+				t.Errorf("%q: %v, want %q", test.text, err, test.fault)
+			}
+			continue
+		}
+		if err != nil || mark != test.mark || mask != test.mask {
+			t.Errorf("%q: %#x/%#x, %v", test.text, mark, mask, err)
+		}
+	}
+}
+
+// TestUsageErrors: what cannot be is said before the kernel is asked.
+func TestUsageErrors(t *testing.T) {
+	tests := map[string]struct {
+		config Config
+		fault  string
+	}{
+		"filter":                {Config{Filter: "tcp prot 80"}, `"prot" (column 5)`},
+		"functions":             {Config{Functions: "("}, "missing closing )"},
+		"mark":                  {Config{Mark: "red"}, `mark "red"`},
+		"netns":                 {Config{Netns: "no-such-netns"}, "no-such-netns"},
+		"interface":             {Config{Interface: "a-name-that-is-too-long"}, "at most 15"},
+		"tracepoints, backend":  {Config{Source: "tracepoints", Backend: "kprobe"}, "does not go with source tracepoints"},
+		"tracepoints, function": {Config{Source: "tracepoints", Functions: "ip_.*"}, "does not go with source tracepoints"},
+		"all and some modules":  {Config{AllModules: true, Modules: []string{"veth"}}, "do not go together"},
+		"negative":              {Config{MaxHops: -1}, "negative"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(test.config)
+			var usage *UsageError
+			if !errors.As(err, &usage) || !strings.Contains(err.Error(), test.fault) {
+				t.Errorf("got %v, want a usage error with %q", err, test.fault)
+			}
+		})
+	}
+}
+
+func TestTraceIDsDiffer(t *testing.T) {
+	if newTraceID() == newTraceID() {
+		t.Error("two journeys have one trace id")
+	}
+}

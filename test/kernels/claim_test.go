@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package kernels
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// claim says which journeys there must be, and what each must be like.
+type claim struct {
+	what string
+
+	// Which journeys: of this protocol, between these addresses, to this port
+	// (0 for any), that visit this function ("" for any).
+	transport string
+	from, to  string
+	port      int
+	visits    string
+
+	// How many: exactly one unless min or max says else.
+	min, max int
+	none     bool
+
+	// What each is like; zero values claim nothing.
+	path       []string // functions visited, in this order
+	interfaces []string // all the packet is on, in this order
+	namespaces int      // how many the packet is in
+	outcomes   []string
+	drop       *drop     // Function may name alternatives: a|b
+	wait       [2]string // from, to
+	process    string
+	noProcess  bool // begins in an interrupt
+	whole      bool // nothing is missing from it
+	also       func(*testing.T, *journey)
+}
+
+func (c *claim) fits(j *journey) bool {
+	return (c.transport == "" || j.Flow.Transport == c.transport) &&
+		(c.from == "" || j.Flow.Source.Address == c.from) &&
+		(c.to == "" || j.Flow.Destination.Address == c.to) &&
+		(c.port == 0 || j.Flow.Destination.Port == c.port) &&
+		(c.visits == "" || j.visits(c.visits))
+}
+
+func (c *claim) check(t *testing.T, all []*journey) {
+	t.Helper()
+	found := selectJourneys(all, c.fits)
+	least, most := c.min, c.max
+	if least == 0 && most == 0 && !c.none {
+		least, most = 1, 1
+	}
+	if len(found) < least || (most > 0 || c.none) && len(found) > most {
+		t.Errorf("%d journeys, want at least %d and at most %d; of the same packets:", len(found), least, most)
+		logSome(t, selectJourneys(all, (&claim{transport: c.transport, from: c.from, to: c.to}).fits))
+		return
+	}
+	for _, j := range found {
+		c.checkOne(t, j)
+	}
+}
+
+func (c *claim) checkOne(t *testing.T, j *journey) {
+	t.Helper()
+	before := t.Failed()
+	if want := j.missing(c.path); want != "" {
+		t.Errorf("%s is not visited, in %v", want, c.path)
+	}
+	if got := j.interfaces(); c.interfaces != nil && !slices.Equal(got, c.interfaces) {
+		t.Errorf("on interfaces %q, want %q", got, c.interfaces)
+	}
+	if got := j.namespaces(); c.namespaces != 0 && len(got) != c.namespaces {
+		t.Errorf("in namespaces %d, want %d of them", got, c.namespaces)
+	}
+	if c.wait[0] != "" && !j.waits(c.wait[0], c.wait[1]) {
+		t.Errorf("waits are %+v, want one %s → %s", j.Waits, c.wait[0], c.wait[1])
+	}
+	c.checkOutcome(t, j)
+	c.checkProcess(t, j)
+	if c.whole && j.Incomplete {
+		t.Errorf("incomplete: %s", j.Missing)
+	}
+	if c.also != nil {
+		c.also(t, j)
+	}
+	if t.Failed() && !before {
+		t.Log(j)
+	}
+}
+
+func (c *claim) checkOutcome(t *testing.T, j *journey) {
+	t.Helper()
+	if c.outcomes != nil && !slices.Contains(c.outcomes, j.Outcome) {
+		t.Errorf("outcome %s, want %q", j.Outcome, c.outcomes)
+	}
+	if c.drop == nil {
+		return
+	}
+	if d := j.Drop; d == nil || d.Reason != c.drop.Reason || d.Subsystem != c.drop.Subsystem || !matches(c.drop.Function, d.Function) {
+		t.Errorf("outcome %s, drop %+v, want drop %+v", j.Outcome, d, *c.drop)
+	}
+}
+
+func (c *claim) checkProcess(t *testing.T, j *journey) {
+	t.Helper()
+	switch {
+	case c.process != "" && (j.Process == nil || j.Process.Command != c.process || j.Process.PID <= 1):
+		t.Errorf("process %+v, want %s", j.Process, c.process)
+	case c.noProcess && j.Process != nil && !strings.HasPrefix(j.Process.Command, "ksoftirqd/"):
+		t.Errorf("process %+v, want none: the packet was made in an interrupt", j.Process)
+	}
+}
+
+func selectJourneys(all []*journey, fits func(*journey) bool) []*journey {
+	var found []*journey
+	for _, j := range all {
+		if fits(j) {
+			found = append(found, j)
+		}
+	}
+	return found
+}
+
+func logSome(t *testing.T, all []*journey) {
+	t.Helper()
+	for i, j := range all {
+		if i == 6 {
+			t.Logf("and %d more", len(all)-i)
+			return
+		}
+		t.Log(j)
+	}
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
+#
+# ladder.sh SCENARIO…: one skbpath follows every packet while the scenarios run,
+# one after the other.
+. /guest/instances.sh
+
+cat /sys/kernel/tracing/enabled_functions >"$OUT/enabled-before"
+begin=$(clock)
+start all --probe.kmods=bridge --probe.kmods=veth
+ready all
+echo "attached in $((($(clock) - begin) / 1000000)) ms"
+
+for scenario; do
+	begin=$(clock)
+	status=0
+	OUT=$OUT/$scenario sh -eu "/scenario/$scenario.sh" >"$OUT/$scenario.out" 2>&1 || status=$?
+	echo "$status" >"$OUT/$scenario.status"
+	echo "$scenario: status $status in $((($(clock) - begin) / 1000000)) ms"
+done
+
+# Journeys are printed in the order of their ends: when this one's is there, so
+# are those of all packets that ended before.
+echo last | nc -u -w 1 127.0.0.1 65000 || true
+await 20 grep -q '"port":65000' "$OUT/all.json"
+metrics all >"$OUT/metrics"
+
+begin=$(clock)
+stop all
+echo "detached in $((($(clock) - begin) / 1000000)) ms"
+cat /sys/kernel/tracing/enabled_functions >"$OUT/enabled-after"

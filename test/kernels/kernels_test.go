@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Package kernels runs the whole binary on stock kernels in virtual machines:
+// what is seen of packets whose way is known, and what is not seen of others.
+//
+// Directory scenarios has the traffic, as scripts that can be read and run by
+// hand; directory guest has what runs them. What must be seen is told in Go, from
+// what the kernel's source says, never from what skbpath printed before.
+package kernels
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skbpath/skbpath/test/vm"
+)
+
+// kernel is one that the binary must work on, and by what mechanism.
+type kernel struct {
+	series  string
+	backend string
+	parts   []part
+}
+
+// part is a script that runs in the virtual machine, and a test of its results.
+type part struct {
+	name  string
+	build func(*testing.T, *kernel) vm.Scenario
+	check func(*testing.T, *kernel, vm.ScenarioResult)
+}
+
+func kernelsUnderTest() []kernel {
+	return []kernel{
+		{series: "6.1", backend: "kprobe", parts: []part{ladderPart()}},
+		{series: "6.12", backend: "kprobe-multi", parts: []part{ladderPart()}},
+		{series: "7", backend: "kprobe-multi", parts: []part{ladderPart()}},
+	}
+}
+
+func TestKernels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: no virtual machines with -short; run `go test` without it")
+	}
+	binary := findBinary(t)
+	for _, k := range kernelsUnderTest() {
+		t.Run(k.series, func(t *testing.T) { k.test(t, binary) })
+	}
+}
+
+// findBinary returns the program to test.
+func findBinary(t *testing.T) string {
+	t.Helper()
+	binary := os.Getenv("SKBPATH_BINARY")
+	if binary == "" {
+		binary = filepath.Join("..", "..", "bin", "skbpath")
+	}
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("%v: run make build, or name a binary in SKBPATH_BINARY", err)
+	}
+	return binary
+}
+
+func (k *kernel) test(t *testing.T, binary string) {
+	cfg := vm.Config{
+		Kernel:  k.series,
+		Modules: []string{"veth", "bridge", "8021q", "sch_netem", "nf_tables", "nft_chain_nat", "nft_nat", "nft_ct"},
+		Tools:   []string{"socat"},
+		Files:   guestFiles(t, binary),
+		Memory:  "3G",
+		SMP:     2,
+		Timeout: 5 * time.Minute,
+		Append:  "rcupdate.rcu_expedited=1", // detaching 1,500 kprobes waits for as many grace periods
+	}
+	for _, p := range k.parts {
+		cfg.Scenarios = append(cfg.Scenarios, p.build(t, k))
+	}
+	start := time.Now()
+	r := vm.Test(t, cfg)
+	t.Logf("%s: booted in %v, done after %v", r.Release, r.Boot.Round(time.Second), time.Since(start).Round(time.Second))
+	if len(r.Warnings) > 0 {
+		t.Errorf("the kernel complains: %q", r.Warnings)
+	}
+	for _, p := range k.parts {
+		t.Run(p.name, func(t *testing.T) {
+			s := r.Scenarios[p.name]
+			t.Logf("%v:\n%s", s.Duration.Round(time.Second), s.Stdout)
+			if s.ExitCode != 0 || s.TimedOut {
+				t.Fatalf("exit code %d, timed out %t", s.ExitCode, s.TimedOut)
+			}
+			p.check(t, k, s)
+		})
+	}
+	if t.Failed() && len(r.Warnings) > 0 {
+		t.Logf("console:\n%s", r.Console)
+	}
+}
+
+// guestFiles is the program and the scripts, by their places in the guest.
+func guestFiles(t *testing.T, binary string) map[string]string {
+	t.Helper()
+	files := map[string]string{
+		"/usr/local/bin/skbpath": binary,
+		"/usr/local/bin/await":   filepath.Join("guest", "await"),
+	}
+	for dir, in := range map[string]string{"guest": "/guest/", "scenarios": "/scenario/"} {
+		scripts, err := filepath.Glob(filepath.Join(dir, "*.sh"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, script := range scripts {
+			files[in+filepath.Base(script)] = script
+		}
+	}
+	return files
+}
+
+// ladderPart follows every packet of every scenario with one skbpath.
+func ladderPart() part {
+	return part{
+		name: "ladder",
+		build: func(_ *testing.T, k *kernel) vm.Scenario {
+			var names []string
+			for _, s := range ladder(k.series) {
+				names = append(names, s.name)
+			}
+			return vm.Scenario{Name: "ladder", Script: "set -- " + strings.Join(names, " ") + "\n. /guest/ladder.sh\n"}
+		},
+		check: checkLadder,
+	}
+}
+
+func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
+	file := func(name string) string { return filepath.Join(r.Dir, name) }
+	log := readText(t, file("all.log"))
+	if !strings.Contains(log, "backend="+k.backend+" ") || !strings.Contains(log, " refused=0 ") {
+		t.Errorf("not attached by %s with nothing refused:\n%s", k.backend, log)
+	}
+	if got := strings.TrimSpace(readText(t, file("all.exit"))); got != "0" {
+		t.Errorf("exit status %s after SIGTERM:\n%s", got, log)
+	}
+	if before, after := readText(t, file("enabled-before")), readText(t, file("enabled-after")); before != after {
+		t.Errorf("functions left attached:\n%s", after)
+	}
+	all := decode(t, file("all.json"))
+	t.Logf("%d journeys", len(all))
+	checkForms(t, all)
+	metrics := parseMetrics(t, file("metrics"))
+	checkLosses(t, metrics)
+	for _, s := range ladder(k.series) {
+		t.Run(s.name, func(t *testing.T) {
+			status := strings.TrimSpace(readText(t, file(s.name+".status")))
+			if status != "0" {
+				t.Fatalf("the scenario ended with %s:\n%s", status, readText(t, file(s.name+".out")))
+			}
+			s.check(t, all, metrics)
+		})
+	}
+}
+
+func (s *scenario) check(t *testing.T, all []*journey, metrics families) {
+	for _, c := range s.claims {
+		t.Run(c.what, func(t *testing.T) { c.check(t, all) })
+	}
+	for _, d := range s.drops {
+		d.check(t, metrics)
+	}
+}
+
+func readText(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
