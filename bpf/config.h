@@ -6,7 +6,6 @@
 #include "kernel.h"
 
 struct tracer_config {
-	u64 timeout_ns; /* a journey not seen for so long expires */
 	u64 interface[2]; /* the name's bytes, 0 for any */
 	u32 netns; /* inode number, 0 for any */
 	u32 mark;
@@ -18,7 +17,7 @@ struct tracer_config {
 	u8 drop_ends; /* no functions attached: a drop is also the end */
 	u8 padding;
 };
-_Static_assert(sizeof(struct tracer_config) == 48, "pkg/tracer/internal/probe mirrors this");
+_Static_assert(sizeof(struct tracer_config) == 40, "pkg/tracer/internal/probe mirrors this");
 
 const volatile struct tracer_config config = {};
 

@@ -235,24 +235,22 @@ static __always_inline void note_process(struct record *r, u64 stack_pointer)
 		bpf_get_current_comm(r->command, NAME_SIZE);
 }
 
-static __always_inline void begin_journey(struct journey *j, const struct visit *v,
-					  const struct frame *frame, u32 start, u32 used)
+static __always_inline void begin_journey(struct journey *j, const struct visit *v)
 {
 	struct record *r = &j->record;
 
 	r->id = next_id();
+	r->parent_id = 0;
+	r->root_id = r->id;
 	r->start_ns = bpf_ktime_get_ns();
 	r->last_ns = r->start_ns;
 	r->drop_location = 0;
 	r->drop_reason = 0;
+	r->parent_hop = 0;
+	r->maker = 0;
 	r->flags = v->stack_pointer ? 0 : RECORD_NO_DEPTH;
 	r->part = 0;
 	r->entries_used = 0;
-	r->frame_used = used < RECORD_FRAME ? used : RECORD_FRAME;
-	if (start) /* 4 when untagged, see build_frame() */
-		__builtin_memcpy(r->frame, &frame->bytes[4], RECORD_FRAME);
-	else
-		__builtin_memcpy(r->frame, &frame->bytes[0], RECORD_FRAME);
 	note_process(r, v->stack_pointer);
 	forget_place(j);
 	j->stack_pointer = v->stack_pointer;
@@ -261,6 +259,16 @@ static __always_inline void begin_journey(struct journey *j, const struct visit 
 	j->cpu = bpf_get_smp_processor_id();
 	j->hops = 0;
 	j->open = 0;
+}
+
+static __always_inline void note_frame(struct record *r, const struct frame *frame, u32 start,
+				       u32 used)
+{
+	r->frame_used = used < RECORD_FRAME ? used : RECORD_FRAME;
+	if (start) /* 4 when untagged, see build_frame() */
+		__builtin_memcpy(r->frame, &frame->bytes[4], RECORD_FRAME);
+	else
+		__builtin_memcpy(r->frame, &frame->bytes[0], RECORD_FRAME);
 }
 
 /* Take a free way of the bucket; NO_WAY when there is none. */
@@ -275,22 +283,28 @@ static __always_inline int take_way(struct bucket *bucket)
 	return NO_WAY;
 }
 
-/* Returns false when there is no room: the packet is then left alone for good. */
-static __always_inline bool follow(struct bucket *bucket, struct visit *v,
-				   const struct frame *frame, u32 start, u32 used)
+/* Begin a journey in a free way of the bucket; null when there is none. */
+static __always_inline struct journey *take_journey(struct bucket *bucket, const struct visit *v,
+						    int *way)
 {
-	int way = take_way(bucket);
 	struct journey *j;
 
-	if (way < 0 || way >= BUCKET_WAYS)
-		return false;
-	j = journey_at(bucket_of(v->skb), way);
-	if (!j)
-		return false;
-	begin_journey(j, v, frame, start, used);
+	*way = take_way(bucket);
+	if (*way < 0 || *way >= BUCKET_WAYS)
+		return 0;
+	j = journey_at(bucket_of(v->skb), *way);
+	if (j)
+		begin_journey(j, v);
+	return j;
+}
+
+/* The first hop, after which others may see the journey. */
+static __always_inline void publish(struct bucket *bucket, int way, struct journey *j,
+				    struct visit *v)
+{
 	append_hop(j, v);
-	bucket->followed[way] = v->skb;
-	return true;
+	if (way >= 0 && way < BUCKET_WAYS)
+		bucket->followed[way] = v->skb;
 }
 
 /* Settle a packet that no journey and no rejection knows. */
@@ -299,6 +313,8 @@ static __noinline int decide(struct bucket *bucket, struct visit *v)
 	u32 cpu = bpf_get_smp_processor_id(), start = 0, used = 0;
 	struct frame *frame = bpf_map_lookup_elem(&frames, &cpu);
 	enum verdict verdict;
+	struct journey *j;
+	int way;
 
 	if (!frame)
 		return 0;
@@ -307,8 +323,15 @@ static __noinline int decide(struct bucket *bucket, struct visit *v)
 		return 0;
 	}
 	verdict = match(v->skb, frame, &start, &used);
-	if (verdict == MATCHED && !follow(bucket, v, frame, start, used))
-		verdict = REJECTED;
+	if (verdict == MATCHED) {
+		j = take_journey(bucket, v, &way);
+		if (j) {
+			note_frame(&j->record, frame, start, used);
+			publish(bucket, way, j, v);
+		} else {
+			verdict = REJECTED; /* no room now is no room for good */
+		}
+	}
 	if (verdict == REJECTED)
 		bucket->rejected = v->skb;
 	frame->busy = 0;
@@ -373,6 +396,74 @@ static __always_inline int forget(u64 skb)
 	if (j)
 		end_journey(bucket, way, skb, j);
 	return 0;
+}
+
+/*
+ * `v->skb` is being made from `old`, in a function that both visit. The child of
+ * a followed packet is followed, whatever its own headers are going to say; the
+ * child of a rejected one is rejected.
+ */
+static __noinline int derive(struct visit *v, u64 old)
+{
+	u32 index = bucket_of(v->skb), old_index = bucket_of(old);
+	struct bucket *bucket, *old_bucket;
+	struct journey *parent, *child;
+	int way;
+
+	bucket = bpf_map_lookup_elem(&buckets, &index);
+	old_bucket = bpf_map_lookup_elem(&buckets, &old_index);
+	if (!bucket || !old_bucket)
+		return 0;
+	way = way_of(old_bucket, old);
+	if (way == NO_WAY) {
+		if (old_bucket->rejected == old)
+			bucket->rejected = v->skb;
+		return 0;
+	}
+	parent = journey_at(old_index, way);
+	if (!parent)
+		return 0;
+	child = take_journey(bucket, v, &way);
+	if (!child) {
+		bucket->rejected = v->skb;
+		return 0;
+	}
+	child->record.parent_id = parent->record.id;
+	child->record.root_id = parent->record.root_id;
+	child->record.parent_hop = parent->hops ? parent->hops - 1 : 0;
+	child->record.maker = v->stack_pointer ? load_word(v->stack_pointer) : 0;
+	child->record.frame_used = parent->record.frame_used;
+	__builtin_memcpy(child->record.frame, parent->record.frame, RECORD_FRAME);
+	publish(bucket, way, child, v);
+	return 0;
+}
+
+/*
+ * A packet is made. Whatever was known of its address must have ended unseen:
+ * such an end is counted, the journey that it belongs to expires at once.
+ */
+static __always_inline int visit_birth(struct visit *v, u64 old)
+{
+	u32 index = bucket_of(v->skb);
+	struct bucket *bucket;
+	struct journey *stale;
+	int way;
+
+	if (!enabled || !v->skb || !old || v->skb == old)
+		return 0;
+	bucket = bpf_map_lookup_elem(&buckets, &index);
+	if (!bucket)
+		return 0;
+	if (bucket->rejected == v->skb)
+		bucket->rejected = 0;
+	way = way_of(bucket, v->skb);
+	stale = way == NO_WAY ? 0 : journey_at(index, way);
+	if (stale) {
+		count_loss(LOST_END);
+		stale->record.flags |= RECORD_EXPIRED;
+		end_journey(bucket, way, v->skb, stale);
+	}
+	return derive(v, old);
 }
 
 #endif

@@ -112,6 +112,7 @@ enum loss {
 	LOST_HOP_LIMIT, /* hops beyond max_hops */
 	LOST_BUSY, /* hops that interrupted a decision on their CPU */
 	LOST_DROP_SERIES, /* drops beyond the size of drops */
+	LOST_END, /* journeys whose packet's memory was found to be another's */
 	LOSSES,
 };
 

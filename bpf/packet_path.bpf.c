@@ -106,6 +106,20 @@ int function_late1(struct pt_regs *ctx)
 	return at_function(ctx, ctx->di, NO_START);
 }
 
+/* Functions that make one packet, their first argument, from the second. */
+SEC("kprobe.multi/birth")
+int function_birth(struct pt_regs *ctx)
+{
+	struct visit v = {
+		.skb = ctx->di,
+		.function = bpf_get_func_ip(ctx),
+		.stack_pointer = ctx->sp,
+	};
+
+	at_function(ctx, ctx->si, MAY_START);
+	return visit_birth(&v, ctx->si);
+}
+
 static __always_inline int at_end(struct pt_regs *ctx, u64 skb)
 {
 	at_function(ctx, skb, NO_START);
@@ -203,14 +217,15 @@ int tracepoint_consume_skb(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /*
- * Run by user space for each bucket in use: ends what has not been seen for
- * config.timeout_ns. Argument: the bucket's index.
+ * Run by user space for each bucket in use: ends what has not been seen for a
+ * time. Arguments: the bucket's index, the time in ns.
  */
 SEC("raw_tp/expire")
 int expire_bucket(struct bpf_raw_tracepoint_args *ctx)
 {
 	u32 index = ctx->args[0] & config.bucket_mask;
 	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &index);
+	u64 timeout_ns = ctx->args[1];
 	u64 now = bpf_ktime_get_ns();
 	struct journey *j;
 
@@ -220,7 +235,7 @@ int expire_bucket(struct bpf_raw_tracepoint_args *ctx)
 		u64 skb = bucket->followed[way];
 
 		j = journey_at(index, way);
-		if (skb <= TAKEN || !j || now - j->record.last_ns < config.timeout_ns)
+		if (skb <= TAKEN || !j || j->record.last_ns + timeout_ns > now)
 			continue;
 		j->record.flags |= RECORD_EXPIRED;
 		end_journey(bucket, way, skb, j);

@@ -39,11 +39,15 @@ _Static_assert(sizeof(struct entry) == NAME_SIZE, "a name is one entry");
 
 struct record {
 	u64 id;
+	u64 parent_id; /* the journey this packet was made from, 0 for none */
+	u64 root_id; /* the first of its ancestors, or id */
 	u64 start_ns; /* CLOCK_MONOTONIC */
 	u64 last_ns; /* time of the last hop */
 	u64 drop_location;
 	u32 drop_reason;
 	u32 pid; /* 0 when no process is known */
+	u32 parent_hop; /* index of the parent's hop in which it was made */
+	u32 maker; /* what called the function that made it: low word of an address */
 	u16 flags;
 	u16 part;
 	u16 entries_used;
@@ -53,6 +57,6 @@ struct record {
 	struct entry entries[RECORD_ENTRIES];
 };
 #define RECORD_HEADER __builtin_offsetof(struct record, entries)
-_Static_assert(RECORD_HEADER == 176, "pkg/tracer/internal/probe mirrors this");
+_Static_assert(RECORD_HEADER == 200, "pkg/tracer/internal/probe mirrors this");
 
 #endif

@@ -6,6 +6,7 @@ package tracer
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +59,7 @@ func (e *UsageError) Unwrap() error { return e.Err }
 type Tracer struct {
 	probe     *probe.Probe
 	assembler *journey.Assembler
+	traceIDs  traceIDs
 }
 
 // Open checks the configuration, loads and attaches. A *UsageError in the
@@ -71,7 +73,9 @@ func Open(c Config) (*Tracer, error) {
 	if err != nil {
 		return nil, explainPermission(err)
 	}
-	return &Tracer{probe: p, assembler: journey.NewAssembler()}, nil
+	return &Tracer{
+		probe: p, assembler: journey.NewAssembler(), traceIDs: traceIDs{rand.Uint64(), rand.Uint64()},
+	}, nil
 }
 
 // Run hands every ended journey to emit, in the order of their ends, until the
@@ -83,7 +87,7 @@ func (t *Tracer) Run(ctx context.Context, emit func(*journey.Journey)) error {
 			return
 		}
 		j := journey.Build(whole)
-		j.TraceID = newTraceID()
+		j.TraceID = t.traceIDs.of(j.RootID)
 		emit(j)
 	})
 }
@@ -120,14 +124,23 @@ func (t *Tracer) Losses() []journey.Loss {
 	})
 }
 
-func newTraceID() journey.TraceID {
+// traceIDs makes one trace id of each root journey, the same for all that
+// descend from it, with nothing to remember but two random keys.
+type traceIDs [2]uint64
+
+func (keys traceIDs) of(root uint64) journey.TraceID {
 	var id journey.TraceID
-	high, low := rand.Uint64(), rand.Uint64()
-	for i := range 8 {
-		id[i] = byte(high >> (8 * i))
-		id[8+i] = byte(low >> (8 * i))
-	}
+	binary.BigEndian.PutUint64(id[:8], mix(root^keys[0]))
+	binary.BigEndian.PutUint64(id[8:], mix(root^keys[1]))
 	return id
+}
+
+// mix is the finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit of
+// the result depends on every bit of n.
+func mix(n uint64) uint64 {
+	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
+	n = (n ^ n>>27) * 0x94d049bb133111eb
+	return n ^ n>>31
 }
 
 func (c *Config) options() (*probe.Options, error) {

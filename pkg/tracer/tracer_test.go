@@ -62,8 +62,12 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-func TestTraceIDsDiffer(t *testing.T) {
-	if newTraceID() == newTraceID() {
-		t.Error("two journeys have one trace id")
+func TestTraceIDs(t *testing.T) {
+	keys := traceIDs{1, 2}
+	if keys.of(7) != keys.of(7) {
+		t.Error("the journeys of one root have two trace ids")
+	}
+	if keys.of(7) == keys.of(8) || keys.of(7) == (traceIDs{1, 3}).of(7) {
+		t.Error("two traces have one id")
 	}
 }

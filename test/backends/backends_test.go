@@ -2,9 +2,20 @@
 
 //go:build linux
 
+// Package backends proves that what skbpath exports arrives: in a virtual
+// machine, packets become traces in a real Jaeger, over both protocols of OTLP,
+// and counters in a real Prometheus.
+//
+// guest.sh is what happens in the machine; it saves what the backends answer,
+// and the tests check that against the journeys that skbpath printed.
+//
+//	go test ./test/backends                      needs ../../bin/skbpath, or SKBPATH_BINARY
+//	go test -artifacts -outputdir DIR ./test/…   keeps all answers and logs
 package backends
 
 import (
+	"cmp"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,37 +27,95 @@ import (
 )
 
 func TestBackends(t *testing.T) {
-	dir := run(t)
-	t.Log(dir)
+	if testing.Short() {
+		t.Skip("SKIPPED: no virtual machine, no Jaeger and no Prometheus with -short; run `go test` without it")
+	}
+	prometheus, promtool := fetchPrometheus(t)
+	dir := boot(t, buildJaeger(t), prometheus)
+	for _, name := range []string{"grpc", "http"} {
+		t.Run(name, func(t *testing.T) {
+			run := filepath.Join(dir, name)
+			t.Run("end", func(t *testing.T) { checkEnd(t, run) })
+			t.Run("traces", func(t *testing.T) { checkTraces(t, run, name) })
+			t.Run("prometheus", func(t *testing.T) { checkPrometheus(t, run) })
+			t.Run("promtool", func(t *testing.T) { checkMetrics(t, run, promtool) })
+		})
+	}
 }
 
-func run(t *testing.T) string {
-	script, err := os.ReadFile("guest.sh")
+// boot runs guest.sh and returns the directory with what it saved.
+func boot(t *testing.T, jaeger, prometheus string) string {
+	result := vm.Test(t, vm.Config{
+		Kernel: "6.12", Memory: "3G", Timeout: 10 * time.Minute, Dir: t.ArtifactDir(),
+		Modules: []string{"veth", "nf_tables"},
+		Files: map[string]string{
+			"/bin/skbpath":        cmp.Or(os.Getenv("SKBPATH_BINARY"), "../../bin/skbpath"),
+			"/bin/jaeger":         jaeger,
+			"/bin/prometheus":     prometheus,
+			"/etc/jaeger.yaml":    "jaeger.yaml",
+			"/etc/prometheus.yml": "prometheus.yml",
+		},
+		Script: readText(t, "guest.sh"),
+	})
+	script := result.Scenarios["script"]
+	t.Logf("boot %v, script %v\n%s", result.Boot, script.Duration, script.Stdout)
+	result.Check(t)
+	for _, warning := range result.Warnings {
+		t.Errorf("the kernel warns: %s", warning)
+	}
+	if t.Failed() {
+		showLogs(t, script.Dir)
+		t.FailNow()
+	}
+	return script.Dir
+}
+
+// showLogs shows the logs of everything that ran in the guest.
+func showLogs(t *testing.T, dir string) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	jaeger := strings.Fields(printed(t, "./build-jaeger"))
-	prometheus := strings.Fields(printed(t, "../fetch", "prometheus"))
-	result := vm.Test(t, vm.Config{
-		Kernel: "6.12", Memory: "4G", Timeout: 8 * time.Minute, Script: string(script), Dir: t.ArtifactDir(),
-		Modules: []string{"veth", "nf_tables"},
-		Files: map[string]string{
-			"/bin/skbpath": os.Getenv("SKBPATH_BINARY"), "/bin/jaeger": jaeger[0], "/bin/prometheus": prometheus[0],
-			"/etc/jaeger.yaml": "jaeger.yaml", "/etc/prometheus.yml": "prometheus.yml",
-		},
-	})
-	t.Logf("boot %v, %v", result.Boot, result.Scenarios["script"].Duration)
-	t.Log(result.Scenarios["script"].Stdout)
-	result.Check(t)
-	return filepath.Join(result.Scenarios["script"].Dir)
+	for _, file := range append(files, filepath.Join(dir, "prometheus.log")) {
+		text, err := os.ReadFile(file)
+		t.Logf("%s: %v\n%s", file, err, text)
+	}
 }
 
-func printed(t *testing.T, name string, args ...string) string {
-	cmd := exec.CommandContext(t.Context(), name, args...)
+// checkEnd checks that skbpath found its backend missing at first, and ended
+// well when it was told to.
+func checkEnd(t *testing.T, dir string) {
+	log, status := readText(t, dir, "log"), strings.TrimSpace(readText(t, dir, "exit"))
+	if status != "0" {
+		t.Errorf("exit status %s", status)
+	}
+	if !strings.Contains(log, "OTLP endpoint does not answer") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log has no warning about the endpoint, or an error:\n%s", log)
+	}
+}
+
+func buildJaeger(t *testing.T) string {
+	return strings.TrimSpace(printed(t, 45*time.Minute, "./build-jaeger"))
+}
+
+func fetchPrometheus(t *testing.T) (prometheus, promtool string) {
+	paths := strings.Fields(printed(t, 15*time.Minute, "../fetch", "prometheus"))
+	if len(paths) != 2 {
+		t.Fatalf("../fetch prometheus prints %q, want two programs", paths)
+	}
+	return paths[0], paths[1]
+}
+
+// printed returns what a program prints; what it complains about is shown.
+func printed(t *testing.T, limit time.Duration, name string, args ...string) string {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stderr = os.Stderr
+	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", name, err)
 	}
 	return string(out)
 }

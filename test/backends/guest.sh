@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs in the guest: real packets, four skbpaths, Jaeger and Prometheus. What
-# they say goes to $OUT; whether it is right is for backends_test.go to judge.
-#
-#   early-grpc, early-http  start before Jaeger, so that their traces must wait
-#   grpc, http              start after it, and are scraped by Prometheus
+# Runs in the guest: real packets, skbpath, Jaeger and Prometheus. What they say
+# goes to $OUT; whether it is right is for the tests to judge.
 
 JAEGER=http://127.0.0.1:16686
 PROMETHEUS=http://127.0.0.1:9090
@@ -28,26 +25,31 @@ mark() {
 	echo "$1: $(((now - since) / 1000000)) ms" | tee -a "$OUT/times"
 	since=$now
 }
-since=$(clock)
 
 get() { wget -q -T 10 -O - "$@" 2>/dev/null; }
 answers() { get "$1" >/dev/null; }
-listens() { nc -z 127.0.0.1 "$1"; }
+listens() { nc -z 127.0.0.1 "$1" 2>/dev/null; }
 
 # --- packets ---------------------------------------------------------------
 
-# Addresses are known to both sides, for no packet to wait for ARP.
+# network makes two namespaces with a link. Neighbours know each other, so that
+# no packet waits for ARP, and ping may use its own kind of socket: with a raw
+# one, the kernel drops every reply after it has handed a clone to ping.
 network() {
 	ip netns add a
 	ip netns add b
 	ip link add va netns a address 02:00:00:00:00:01 type veth peer name vb netns b address 02:00:00:00:00:02
-	for side in a:1:2 b:2:1; do
-		ns=${side%%:*} own=${side#*:} own=${own%:*} other=${side##*:}
-		ip -n "$ns" link set lo up
-		ip -n "$ns" address add "10.0.0.$own/24" dev "v$ns"
-		ip -n "$ns" link set "v$ns" up
-		ip -n "$ns" neighbour replace "10.0.0.$other" lladdr "02:00:00:00:00:0$other" dev "v$ns" nud permanent
-	done
+	ip netns exec a sh -c 'echo 0 0 >/proc/sys/net/ipv4/ping_group_range'
+	join a 1 2
+	join b 2 1
+}
+
+# join NAMESPACE OWN OTHER: the last bytes of the addresses.
+join() {
+	ip -n "$1" link set lo up
+	ip -n "$1" address add "10.0.0.$2/24" dev "v$1"
+	ip -n "$1" link set "v$1" up
+	ip -n "$1" neighbour replace "10.0.0.$3" lladdr "02:00:00:00:00:0$3" dev "v$1" nud permanent
 }
 
 forbid_pings() {
@@ -61,6 +63,8 @@ forbid_pings() {
 	NFT
 }
 
+allow_pings() { ip netns exec b nft delete table ip filter; }
+
 arriving() { ip netns exec a ping -q -c "$1" -i 0.2 -W 10 10.0.0.2; }
 
 dropped() {
@@ -72,113 +76,130 @@ dropped() {
 
 # --- skbpath ---------------------------------------------------------------
 
-# start NAME PORT PROTOCOL ENDPOINT: NAME is that of the service.
-start() {
+# start_skbpath NAME PORT PROTOCOL ENDPOINT
+start_skbpath() {
 	OTEL_SERVICE_NAME=$1 OTEL_EXPORTER_OTLP_PROTOCOL=$3 OTEL_EXPORTER_OTLP_ENDPOINT=$4 \
 		skbpath --print=json --web.listen-address="127.0.0.1:$2" --ready-file="/tmp/$1.ready" \
-		'icmp and net 10.0.0.0/24' >"$OUT/$1.jsonl" 2>"$OUT/$1.log" &
-	echo $! >"/tmp/$1.pid"
+		'icmp and net 10.0.0.0/24' >"$OUT/$1/journeys.jsonl" 2>"$OUT/$1/log" &
+	skbpath=$!
+	within 90 test -e "/tmp/$1.ready"
 }
 
-attached() { test -e "/tmp/$1.ready"; }
-retries() { grep -q 'OTLP endpoint does not answer' "$OUT/$1.log"; }
+retries() { grep -q 'OTLP endpoint does not answer' "$OUT/$1/log"; }
 
-stop() {
+stop_skbpath() {
 	code=0
-	kill -TERM "$(cat "/tmp/$1.pid")"
-	wait "$(cat "/tmp/$1.pid")" || code=$?
-	echo $code >"$OUT/$1.exit"
+	kill -TERM "$skbpath"
+	wait "$skbpath" || code=$?
+	echo $code >"$OUT/$1/exit"
 }
 
-# --- backends --------------------------------------------------------------
+# --- Jaeger ----------------------------------------------------------------
 
-# has_traces SERVICE COUNT: keeps what Jaeger says.
+start_jaeger() {
+	jaeger --config file:/etc/jaeger.yaml >"$OUT/$1/jaeger.log" 2>&1 &
+	jaeger=$!
+	within 60 answers "$JAEGER/api/services"
+	within 60 listens 4317
+	within 60 listens 4318
+}
+
+stop_jaeger() {
+	kill -TERM "$jaeger"
+	wait "$jaeger" || true
+}
+
+# has_traces SERVICE REQUESTS: of so many echo requests, and of all that skbpath
+# has printed by then. Keeps what Jaeger says.
 has_traces() {
-	get "$JAEGER/api/traces?service=$1&limit=100" >"$OUT/$1.traces.json" || return 1
-	[ "$(grep -o '"spans":\[' "$OUT/$1.traces.json" | wc -l)" -ge "$2" ]
+	[ "$(grep -c '"source":{"address":"10.0.0.1"' "$OUT/$1/journeys.jsonl")" = "$2" ] || return 1
+	get "$JAEGER/api/traces?service=$1&limit=100" >"$OUT/$1/traces.json" || return 1
+	[ "$(grep -o '"skbpath.journey.id"' "$OUT/$1/traces.json" | wc -l)" = "$(wc -l <"$OUT/$1/journeys.jsonl")" ]
 }
 
+# --- Prometheus ------------------------------------------------------------
+
+start_prometheus() {
+	prometheus --config.file=/etc/prometheus.yml --storage.tsdb.path=/tmp/prometheus \
+		--web.listen-address=127.0.0.1:9090 >"$OUT/prometheus.log" 2>&1 &
+	within 60 answers "$PROMETHEUS/-/ready"
+}
+
+# query EXPRESSION: no + % & ; in it, which mean something in a form.
 query() { get --post-data "query=$1" "$PROMETHEUS/api/v1/query"; }
-counts() { [ "$(query "$1" | grep -o "\"$2\"\]" | wc -l)" = 2 ]; } # once for each skbpath
 
-DROPS='skbpath_dropped_packets_total{reason="NETFILTER_DROP"}'
+# is EXPRESSION VALUE
+is() { query "$1" | grep -q "\"$2\"\]}\]"; }
 
-# queries: name and expression, one a line.
-queries() {
-	cat <<-PROMQL
-		up up
-		scrape scrape_duration_seconds
-		drops sum by (job, reason, function, protocol, interface) ($DROPS)
-		drops_added sum by (job) (max_over_time($DROPS[10m]) - min_over_time($DROPS[10m]))
-		drops_increase sum by (job) (increase($DROPS[10m]))
-		drops_rate sum by (job) (rate($DROPS[10m]))
-		journeys skbpath_journeys_total
-		calls skbpath_function_calls_total{function="icmp_rcv"}
-		buckets count by (job) (skbpath_function_duration_seconds_bucket{function="icmp_rcv"})
-		durations skbpath_function_duration_seconds_count{function="icmp_rcv"}
-		quantile histogram_quantile(0.9, sum by (job, le) (skbpath_function_duration_seconds_bucket{function="icmp_rcv"}))
-		lost sum by (job, what, cause) (skbpath_lost_total) > 0
-		build skbpath_build_info
+# ask JOB TIME: names and expressions, one a line. At TIME, and about a second
+# before, there were 3 drops.
+ask() {
+	drops="skbpath_dropped_packets_total{job=\"$1\",reason=\"NETFILTER_DROP\"}"
+	now=$(date +%s)
+	window=$((now - $2 + 1))s
+	mkdir "$OUT/$1/queries"
+	while read -r name expression; do
+		query "$expression" >"$OUT/$1/queries/$name.json"
+	done <<-PROMQL
+		up up{job="$1"}
+		drops sum by (reason, subsystem, function, protocol, interface) ($drops)
+		drops_since sum($drops) - sum($drops @ $2)
+		drops_increase sum(increase(${drops}[$window] @ $now))
+		drops_rate sum(rate(${drops}[$window] @ $now))
+		journeys skbpath_journeys_total{job="$1"}
+		calls skbpath_function_calls_total{job="$1",function="icmp_rcv"}
+		buckets count(skbpath_function_duration_seconds_bucket{job="$1",function="icmp_rcv"})
+		largest skbpath_function_duration_seconds_bucket{job="$1",function="icmp_rcv",le=~".Inf"}
+		quantile histogram_quantile(0.9, sum by (le) (skbpath_function_duration_seconds_bucket{job="$1",function="icmp_rcv"}))
+		wait skbpath_wait_duration_seconds_count{job="$1",from="enqueue_to_backlog"}
+		lost skbpath_lost_total{job="$1"} > 0
+		attached skbpath_probes{job="$1",state="attached"}
+		build skbpath_build_info{job="$1"}
+		scrape scrape_duration_seconds{job="$1"}
 	PROMQL
-}
-
-ask_prometheus() {
-	queries | while read -r name expression; do
-		query "$expression" >"$OUT/$name.query.json"
-	done
-	get "$PROMETHEUS/api/v1/targets" >"$OUT/targets.json"
 }
 
 # --- what happens ----------------------------------------------------------
 
+# run NAME PORT PROTOCOL ENDPOINT: NAME is that of the service and of the job.
+run() {
+	mkdir "$OUT/$1"
+	start_skbpath "$@"
+	mark "$1: skbpath is attached"
+	arriving 1
+	within 60 retries "$1"
+	mark "$1: a trace waits for Jaeger"
+	start_jaeger "$1"
+	mark "$1: Jaeger is ready"
+	within 60 has_traces "$1" 1
+	mark "$1: the trace has arrived"
+
+	arriving 3
+	forbid_pings
+	dropped 3
+	within 60 is "sum(skbpath_dropped_packets_total{job=\"$1\",reason=\"NETFILTER_DROP\"})" 3
+	three=$(date +%s)
+	mark "$1: Prometheus has three drops"
+	dropped 5
+	within 60 is "sum(skbpath_journeys_total{job=\"$1\",outcome=\"dropped\"})" 8
+	mark "$1: Prometheus has eight drops"
+	within 60 has_traces "$1" 12
+	mark "$1: Jaeger has all traces"
+
+	ask "$1" "$three"
+	get "http://127.0.0.1:$2/metrics" >"$OUT/$1/metrics.txt"
+	mark "$1: Prometheus has answered"
+	allow_pings
+	stop_jaeger
+	mark "$1: Jaeger is stopped"
+	stop_skbpath "$1"
+	mark "$1: skbpath is stopped"
+}
+
+since=$(clock)
 network
-prometheus --config.file=/etc/prometheus.yml --storage.tsdb.path=/tmp/prometheus \
-	--web.listen-address=127.0.0.1:9090 >"$OUT/prometheus.log" 2>&1 &
-within 60 answers "$PROMETHEUS/-/ready"
+start_prometheus
 mark 'Prometheus is ready'
-
-start early-grpc 10197 grpc http://127.0.0.1:4317
-start early-http 10196 http/protobuf http://127.0.0.1:4318
-within 60 attached early-grpc
-within 60 attached early-http
-mark 'two skbpaths are attached'
-arriving 1
-within 60 retries early-grpc
-within 60 retries early-http
-mark 'both try again to reach Jaeger'
-
-jaeger --config file:/etc/jaeger.yaml >"$OUT/jaeger.log" 2>&1 &
-within 100 answers "$JAEGER/api/services"
-within 20 listens 4317
-within 20 listens 4318
-mark 'Jaeger is ready'
-within 60 has_traces early-grpc 2
-within 60 has_traces early-http 2
-mark 'the early traces are there'
-stop early-grpc
-stop early-http
-
-start grpc 10199 grpc http://127.0.0.1:4317
-start http 10198 http/protobuf http://127.0.0.1:4318
-within 60 attached grpc
-within 60 attached http
-mark 'two more skbpaths are attached'
-within 60 counts up 1
-mark 'Prometheus scrapes them'
-arriving 3
-forbid_pings
-dropped 3
-within 60 counts "sum by (job) ($DROPS)" 3
-mark 'Prometheus has three drops'
-dropped 5
-within 60 counts "sum by (job) ($DROPS)" 8
-mark 'Prometheus has eight drops'
-within 60 has_traces grpc 14
-within 60 has_traces http 14
-mark 'Jaeger has all traces'
-ask_prometheus
-get http://127.0.0.1:10199/metrics >"$OUT/metrics.txt"
-mark 'Prometheus has answered'
-free -m | tee -a "$OUT/times"
-stop grpc
-stop http
+run grpc 10199 grpc http://127.0.0.1:4317
+run http 10198 http/protobuf http://127.0.0.1:4318
+free -m

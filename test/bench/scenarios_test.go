@@ -55,18 +55,19 @@ sleep 3
 // inPath measures with the tracer's user half stopped, so that the CPU does
 // nothing but what happens in the path of a packet.
 const inPath = `
-kill -STOP $tracer
-load -kind ping | sed 's/^/ping /'
-load -kind udp | sed 's/^/udp /'
-kill -CONT $tracer
-sleep 5
+for kind in ping udp; do
+	kill -STOP $tracer
+	load -kind $kind | sed "s/^/$kind /"
+	kill -CONT $tracer
+	sleep 5
+done
 `
 
 // whole measures everything that the CPU does until the tracer has caught up,
 // and what the tracer does in a while with no packets.
 const whole = `
-load -kind ping -batches 1 -batch 2000 -warm 0 -settle 3s | sed 's/^/whole /'
-load -kind ping -batches 1 -batch 0 -warm 0 -settle 3s | sed 's/^/idle /'
+load -kind ping -batches 1 -batch 2000 -settle 3s | sed 's/^/whole /'
+load -kind ping -batches 1 -batch 0 -settle 3s | sed 's/^/idle /'
 `
 
 // scrape prints skbpath's own account of what it saw and lost.

@@ -6,15 +6,17 @@ package bench
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
 const (
-	batch      = 500 // what load sends by default
+	batch      = 1000 // what load sends by default
 	counted    = 1000
 	wholePings = 2000
 	rowFlood   = "pwru flood"
+	spinning   = 0.9 // of a CPU, with no packets
 )
 
 func rows() []string {
@@ -72,44 +74,70 @@ func emptyFor(row string) string {
 
 func (m measurements) table() string {
 	var b strings.Builder
-	b.WriteString("| | ping | added | a hop | × empty | UDP | added | a hop | × empty | whole system, a ping | idle |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| | ping | added | a hit | × empty | UDP | added | a hit | × empty | ping, tracer running | whole system, a ping | idle |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range rows() {
 		fmt.Fprintf(&b, "| %s |", row)
 		for _, kind := range []string{"ping", "udp"} {
-			base := emptyFor(row)
-			added, hits, empty := m.added(row, kind), m.hits(base, kind), m.added(base, kind)
-			fmt.Fprintf(&b, " %.0f | %.0f | %.0f | %.2f |", m.perPacket(row, kind), added, added/hits, added/empty)
+			b.WriteString(m.cells(row, kind))
 		}
-		fmt.Fprintf(&b, " %.0f | %.2f %% |\n", m.whole(row), 100*m.idle(row))
+		b.WriteString(m.wholeCells(row) + "\n")
 	}
 	for _, row := range []string{rowEmpty, rowEmptyOther} {
 		fmt.Fprintf(&b, "\n%s: %.0f attached, %.2f hits a ping, %.2f a UDP datagram", row, m.one(row, "ping attached"), m.hits(row, "ping"), m.hits(row, "udp"))
 	}
-	b.WriteString("\n" + m.losses())
-	return b.String()
+	return b.String() + "\n" + m.losses()
 }
 
-// losses tells what became of the packets of a flood.
+func (m measurements) cells(row, kind string) string {
+	base := emptyFor(row)
+	added, hits, empty := m.added(row, kind), m.hits(base, kind), m.added(base, kind)
+	if row == rowNone {
+		return fmt.Sprintf(" %.0f | | | |", m.perPacket(row, kind))
+	}
+	return fmt.Sprintf(" %.0f | %.0f | %.0f | %.2f |", m.perPacket(row, kind), added, added/hits, added/empty)
+}
+
+func (m measurements) wholeCells(row string) string {
+	running := m.one(row, "whole batch") / wholePings
+	switch {
+	case running == 0:
+		return " | | |"
+	case row == rowNone:
+		return fmt.Sprintf(" %.0f | | |", running)
+	case m.idle(row) > spinning:
+		return fmt.Sprintf(" %.0f | spins | %.0f %% |", running, 100*m.idle(row))
+	}
+	return fmt.Sprintf(" %.0f | %.0f | %.2f %% |", running, m.whole(row), 100*m.idle(row))
+}
+
+// losses tells what became of the packets of all loads.
 func (m measurements) losses() string {
 	var b strings.Builder
-	for _, row := range rows() {
-		for _, key := range sortedKeys(m[row]) {
-			if strings.HasPrefix(key, "metric ") && m.one(row, key) != 0 {
-				fmt.Fprintf(&b, "\n%s: %s %.0f", row, strings.TrimPrefix(key, "metric "), m.one(row, key))
+	for _, t := range tracers {
+		if t.program == "skbpath" {
+			fmt.Fprintf(&b, "\n%s: %.0f pings and %.0f UDP datagrams sent", t.row, m.sum(t.row, "ping sent", "whole sent", "idle sent", "flood sent"), m.sum(t.row, "udp sent"))
+		}
+		for _, key := range sortedKeys(m[t.row]) {
+			if name, ok := strings.CutPrefix(key, "metric skbpath_"); ok && m.one(t.row, key) != 0 {
+				fmt.Fprintf(&b, ", %s %.0f", name, m.one(t.row, key))
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\npwru printed %.0f lines for %d pings, %.1f of %.1f functions each\n", m.one(rowFlood, "flood lines"), floodPings,
-		m.one(rowFlood, "flood lines")/floodPings, m.hits(rowEmptyOther, "ping"))
+	sent, printed := m.one(rowFlood, "flood sent"), m.one(rowFlood, "flood lines")
+	fmt.Fprintf(&b, "\npwru, matching, in a flood: %.0f lines for %.0f pings, %.2f of %.0f a ping\n",
+		printed, sent, printed/sent, m.hits(rowEmptyOther, "ping"))
 	return b.String()
 }
 
-func sortedKeys(values map[string][]float64) []string {
-	keys := make([]string, 0, len(values))
-	for key := range values {
-		keys = append(keys, key)
+func (m measurements) sum(row string, keys ...string) float64 {
+	total := 0.0
+	for _, key := range keys {
+		total += m.one(row, key)
 	}
-	slices.Sort(keys)
-	return keys
+	return total
+}
+
+func sortedKeys(values map[string][]float64) []string {
+	return slices.Sorted(maps.Keys(values))
 }

@@ -11,14 +11,23 @@ import (
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-// spanID derives a span's id from its journey and its position there (0 is the
-// root). Ids are computed and not drawn at random, because then a request that
-// is sent twice after a lost answer gives a backend the same spans again, and
-// because a derived packet can name its parent's span without any state shared
-// between journeys. Within a journey all ids differ; between the journeys of
-// one trace they collide as seldom as random ones.
-func spanID(journeyID uint64, sequence int) trace.SpanID {
-	x := mix(mix(journeyID) + uint64(sequence))
+// place names a span within its journey, whatever else the journey has: who
+// knows the index of a hop knows its span.
+type place uint64
+
+const rootPlace place = 0
+
+func hopPlace(index int) place  { return place(index) + 1 }
+func waitPlace(index int) place { return 1<<32 | place(index) }
+
+// spanID derives a span's id from its journey and its place there. Ids are
+// computed and not drawn at random, because then a request that is sent twice
+// after a lost answer gives a backend the same spans again, and because a
+// derived packet can name its parent's span without any state shared between
+// journeys. Within a journey all ids differ; between the journeys of one trace
+// they collide as seldom as random ones.
+func spanID(journeyID uint64, at place) trace.SpanID {
+	x := mix(mix(journeyID) + uint64(at))
 	if x == 0 { // the one value that is no valid id
 		x = 1
 	}
@@ -36,23 +45,22 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-func spanContext(j *journey.Journey, journeyID uint64, sequence int) trace.SpanContext {
+func spanContext(j *journey.Journey, journeyID uint64, at place) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{
 		TraceID:    trace.TraceID(j.TraceID),
-		SpanID:     spanID(journeyID, sequence),
+		SpanID:     spanID(journeyID, at),
 		TraceFlags: trace.FlagsSampled | trace.FlagsRandom,
 	})
 }
 
 // parentContext is where the root span of j hangs: nowhere for an original
-// packet, under the root of its parent's journey for a derived one, which
-// shares its trace. Placing it under the very hop that made it needs to know
-// that hop.
+// packet, for a derived one under the hop of its parent, in the same trace, in
+// which it was made.
 func parentContext(j *journey.Journey) trace.SpanContext {
 	if j.ParentID == 0 {
 		return trace.SpanContext{}
 	}
-	return spanContext(j, j.ParentID, 0)
+	return spanContext(j, j.ParentID, hopPlace(j.ParentHop))
 }
 
 // journeyIDText writes a journey's id as the other sinks do: 16 hex digits,

@@ -78,7 +78,7 @@ func (f *forest) plant(j *journey.Journey) {
 	wait := 0
 	waitsUpTo := func(hop int) {
 		for ; wait < len(j.Waits) && j.Waits[wait].After <= hop; wait++ {
-			f.plantWait(j, &j.Waits[wait])
+			f.plantWait(j, wait)
 		}
 	}
 	waitsUpTo(-1)
@@ -87,13 +87,13 @@ func (f *forest) plant(j *journey.Journey) {
 		waitsUpTo(i)
 	}
 	for ; wait < len(j.Waits); wait++ { // said to follow a hop that is not there
-		f.plantWait(j, &j.Waits[wait])
+		f.plantWait(j, wait)
 	}
 	f.coverChildren()
 }
 
 func (f *forest) plantRoot(j *journey.Journey) {
-	s, _ := f.add(j, rootName(&j.Flow), 0, j.Duration)
+	s, _ := f.add(j, rootPlace, rootName(&j.Flow), 0, j.Duration)
 	s.parent = parentContext(j)
 	mark := len(f.attributes)
 	f.attributes.journey(j)
@@ -105,7 +105,7 @@ func (f *forest) plantRoot(j *journey.Journey) {
 
 func (f *forest) plantHop(j *journey.Journey, i int) {
 	h := &j.Hops[i]
-	s, sequence := f.add(j, strings.ToValidUTF8(h.Function, "\uFFFD"), h.Offset, h.Duration)
+	s, sequence := f.add(j, hopPlace(i), strings.ToValidUTF8(h.Function, "\uFFFD"), h.Offset, h.Duration)
 	f.hopSpan = append(f.hopSpan, f.root+sequence)
 	above := f.root
 	if h.Parent >= 0 && h.Parent < i {
@@ -129,8 +129,9 @@ func (f *forest) plantHop(j *journey.Journey, i int) {
 }
 
 // plantWait adds a wait under the root: no function is at work in it.
-func (f *forest) plantWait(j *journey.Journey, w *journey.Wait) {
-	s, sequence := f.add(j, "wait", w.Offset, w.Duration)
+func (f *forest) plantWait(j *journey.Journey, i int) {
+	w := &j.Waits[i]
+	s, sequence := f.add(j, waitPlace(i), "wait", w.Offset, w.Duration)
 	f.hang(s, f.root)
 	mark := len(f.attributes)
 	f.attributes.text(keyWaitFrom, w.From)
@@ -142,13 +143,13 @@ func (f *forest) plantWait(j *journey.Journey, w *journey.Wait) {
 // add appends a span of j and returns it with its position in the journey. It
 // ends at least 1 ns after its start, since viewers choke on a span without
 // length; its attributes keep the true duration.
-func (f *forest) add(j *journey.Journey, name string, offset, duration time.Duration) (*span, int) {
+func (f *forest) add(j *journey.Journey, at place, name string, offset, duration time.Duration) (*span, int) {
 	sequence := len(f.spans) - f.root
 	start := j.Start.Add(offset)
 	f.spans = append(f.spans, span{
 		origin:  f.origin,
 		name:    name,
-		context: spanContext(j, j.ID, sequence),
+		context: spanContext(j, j.ID, at),
 		above:   -1,
 		start:   start,
 		end:     start.Add(max(duration, 1)),

@@ -86,14 +86,14 @@ func (t *text) header(j *journey.Journey) {
 		hops = "1 hop"
 	}
 	parts := []string{
-		t.paint.bold(j.Start.Format(timeLayout)), t.paint.bold(flowText(&j.Flow)),
+		t.paint.bold(j.Start.Format(timeLayout)), fmt.Sprintf("#%x", j.ID), t.paint.bold(flowText(&j.Flow)),
 		outcome, human(j.Duration), hops,
 	}
 	if p := j.Process; p != nil {
 		parts = append(parts, fmt.Sprintf("%s[%d]", printable(p.Command), p.PID))
 	}
 	if j.ParentID != 0 {
-		parts = append(parts, fmt.Sprintf("%s of journey %016x", lineageText(j.Lineage), j.ParentID))
+		parts = append(parts, fmt.Sprintf("%s of #%x", lineageText(j.Lineage), j.ParentID))
 	}
 	t.write(strings.Join(parts, "  "), "\n")
 }

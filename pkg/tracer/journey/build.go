@@ -8,12 +8,17 @@ package journey
 func Build(r *Record) *Journey {
 	j := &Journey{
 		ID:         r.ID,
+		RootID:     r.RootID,
 		Start:      r.Start,
 		Duration:   r.Duration,
 		Incomplete: r.Lost,
 		Flow:       ParseFlow(r.Frame),
 		Process:    r.Process,
 		Hops:       make([]Hop, 0, len(r.Visits)),
+	}
+	if p := r.Parent; p != nil {
+		j.ParentID, j.ParentHop = p.ID, p.Hop
+		j.Lineage = lineageOf(p.Maker, r.Visits)
 	}
 	b := builder{journey: j}
 	for i := range r.Visits {

@@ -21,9 +21,13 @@ type Journey struct {
 	TraceID TraceID
 	// ID is unique for one run of the kernel half; it never is an skb address.
 	ID uint64
-	// ParentID is the journey this packet was made from, 0 for none.
-	ParentID uint64
-	Lineage  Lineage
+	// RootID is the journey of the first ancestor, whose trace this is part of.
+	RootID uint64
+	// ParentID is the journey this packet was made from, 0 for none; ParentHop
+	// is the index of the parent's hop in which that happened.
+	ParentID  uint64
+	ParentHop int
+	Lineage   Lineage
 
 	// Start is the wall-clock time of the first hop. All other times are offsets
 	// from it on the kernel's monotonic clock.

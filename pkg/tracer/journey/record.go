@@ -8,6 +8,9 @@ import "time"
 // one, with addresses already turned into names.
 type Record struct {
 	ID uint64
+	// RootID is the journey of the first ancestor; it is ID without a parent.
+	RootID uint64
+	Parent *Parent // nil for a packet that was not made from a followed one
 	// Part counts the records of one journey from 0; More says that another
 	// part follows.
 	Part int
@@ -24,6 +27,13 @@ type Record struct {
 	Lost string
 
 	Visits []Visit
+}
+
+// Parent says what a packet was made from.
+type Parent struct {
+	ID    uint64 // of the journey
+	Hop   int    // index of the hop in which it was made
+	Maker string // the function that asked for it
 }
 
 // Visit is a hop as the kernel saw it, before it has a place in the tree.

@@ -16,6 +16,8 @@ const (
 	// Late: runs after the end (destructors) as well as on live packets, so it
 	// continues journeys but never starts one.
 	Late
+	// Makes: its first argument is a packet made from its second.
+	Makes
 	// Gone: runs on the memory of packets that have ended. Nothing is attached.
 	Gone
 )
@@ -35,6 +37,9 @@ func LifeOf(function string) Life {
 		"unix_destruct_scm", "xsk_destruct_skb", "sctp_wfree", "l2tp_sock_wfree",
 		"can_sock_destruct", "mptcp_rfree", "skb_orphan_partial", "linkwatch_fire_event":
 		return Late
+	case "__copy_skb_header", // clones, copies, segments
+		"ip_copy_metadata", "ip6_copy_metadata": // fragments
+		return Makes
 	case "skb_release_data", "skb_free_head", "__kfree_skb", "__napi_kfree_skb",
 		"napi_skb_cache_put", "kfree_skb_partial", "skb_attempt_defer_free",
 		"skb_kfree_head", "__skb_ext_put", "skb_ext_put":
@@ -79,4 +84,19 @@ func queues(function string) bool {
 		return true
 	}
 	return strings.HasSuffix(function, "_enqueue")
+}
+
+// lineageOf tells by what it was made how a packet descends from its parent:
+// maker called the function of the first visit.
+func lineageOf(maker string, visits []Visit) Lineage {
+	if len(visits) > 0 && strings.HasSuffix(visits[0].Function, "_copy_metadata") {
+		return Fragment
+	}
+	switch {
+	case strings.Contains(maker, "clone") && !strings.Contains(maker, "copy"):
+		return Clone
+	case strings.Contains(maker, "segment"):
+		return Segment
+	}
+	return Copy
 }

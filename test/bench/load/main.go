@@ -26,9 +26,9 @@ import (
 func main() {
 	kind := flag.String("kind", "ping", "ping: ICMP echo requests, answered by the kernel; udp: datagrams to a socket")
 	warm := flag.Int("warm", 200, "packets before the first batch")
-	batches := flag.Int("batches", 3, "")
-	batch := flag.Int("batch", 500, "packets in a batch")
-	settle := flag.Duration("settle", 0, "sleep after the last batch, for a tracer to catch up")
+	batches := flag.Int("batches", 4, "")
+	batch := flag.Int("batch", 1000, "packets in a batch")
+	settle := flag.Duration("settle", 0, "sleep before the first and after the last batch, for a tracer to catch up")
 	flag.Parse()
 	debug.SetGCPercent(-1)
 	if err := run(*kind, *warm, *batches, *batch, *settle); err != nil {
@@ -45,6 +45,7 @@ func run(kind string, warm, batches, batch int, settle time.Duration) error {
 	if err := l.send(warm); err != nil {
 		return err
 	}
+	time.Sleep(settle)
 	took := make([]time.Duration, batches)
 	before, err := busyTime()
 	if err != nil {
@@ -67,7 +68,7 @@ func run(kind string, warm, batches, batch int, settle time.Duration) error {
 	for _, t := range took {
 		fmt.Println("batch", t.Nanoseconds())
 	}
-	fmt.Printf("busy %d\nelapsed %d\n", (after - before).Nanoseconds(), elapsed.Nanoseconds())
+	fmt.Printf("busy %d\nelapsed %d\nsent %d\n", (after - before).Nanoseconds(), elapsed.Nanoseconds(), warm+batches*batch)
 	return nil
 }
 

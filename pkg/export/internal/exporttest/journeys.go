@@ -140,7 +140,7 @@ func TCPWait() *journey.Journey {
 // Clone was made from Ping and shares its trace; it is incomplete.
 func Clone() *journey.Journey {
 	return &journey.Journey{
-		TraceID: traceID(1), ID: 0x1004, ParentID: 0x1001, Lineage: journey.Clone,
+		TraceID: traceID(1), ID: 0x1004, RootID: 0x1001, ParentID: 0x1001, ParentHop: 2, Lineage: journey.Clone,
 		Start: start().Add(3 * time.Microsecond), Duration: 900,
 		Outcome:    journey.Expired,
 		Incomplete: "hops lost: 2",

@@ -20,6 +20,8 @@ func lossName(l packetPathLoss) (what, cause string) {
 		return "hop", "hop_limit"
 	case packetPathLossLOST_BUSY:
 		return "hop", "busy"
+	case packetPathLossLOST_END:
+		return "journey", "end_unseen"
 	default:
 		return "drop", "series_limit"
 	}

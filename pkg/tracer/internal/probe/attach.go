@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
 )
@@ -102,6 +103,9 @@ func (a *attachments) attachGroup(program *ebpf.Program, group []target) error {
 // functions share a name the kernel cannot tell which is meant: they are left
 // out.
 func (a *attachments) attachKprobes(programs map[string]*ebpf.Program, targets []target, progress func(int)) error {
+	if err := allowFiles(2*uint64(len(targets)) + 256); err != nil {
+		return err
+	}
 	shared := sharedNames(targets)
 	for name := range shared {
 		a.skipped = append(a.skipped, Miss{name, "several functions have this name, and kprobes attach by name"})
@@ -120,6 +124,23 @@ func (a *attachments) attachKprobes(programs map[string]*ebpf.Program, targets [
 		}
 		a.add(l, 1)
 		progress(a.count)
+	}
+	return nil
+}
+
+// allowFiles raises the limit of open files to n where it is lower: a perf
+// kprobe takes two.
+func allowFiles(n uint64) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	if limit.Cur >= n {
+		return nil
+	}
+	limit.Cur, limit.Max = n, max(n, limit.Max)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("raise the limit of open files to %d: %w", n, err)
 	}
 	return nil
 }

@@ -16,19 +16,23 @@ import (
 // types that bpf2go made from the object's BTF.
 const (
 	offsetID           = 0
-	offsetStart        = 8
-	offsetLast         = 16
-	offsetDropLocation = 24
-	offsetDropReason   = 32
-	offsetPID          = 36
-	offsetFlags        = 40
-	offsetPart         = 42
-	offsetEntriesUsed  = 44
-	offsetFrameUsed    = 46
-	offsetCommand      = 48
-	offsetFrame        = 64
+	offsetParentID     = 8
+	offsetRootID       = 16
+	offsetStart        = 24
+	offsetLast         = 32
+	offsetDropLocation = 40
+	offsetDropReason   = 48
+	offsetPID          = 52
+	offsetParentHop    = 56
+	offsetMaker        = 60
+	offsetFlags        = 64
+	offsetPart         = 66
+	offsetEntriesUsed  = 68
+	offsetFrameUsed    = 70
+	offsetCommand      = 72
+	offsetFrame        = 88
 	frameSize          = 112
-	recordHeader       = 176
+	recordHeader       = 200
 	entrySize          = 16
 )
 
@@ -65,12 +69,20 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 	frame := min(int(word.Uint16(raw[offsetFrameUsed:])), frameSize)
 	r := &journey.Record{
 		ID:       word.Uint64(raw[offsetID:]),
+		RootID:   word.Uint64(raw[offsetRootID:]),
 		Part:     int(word.Uint16(raw[offsetPart:])),
 		More:     flags&uint16(packetPathRecordFlagRECORD_MORE) != 0,
 		Expired:  flags&uint16(packetPathRecordFlagRECORD_EXPIRED) != 0,
 		Start:    time.Unix(0, int64(start)+d.offset.Nanoseconds()),
 		Duration: time.Duration(word.Uint64(raw[offsetLast:]) - start),
 		Frame:    append([]byte(nil), raw[offsetFrame:offsetFrame+frame]...),
+	}
+	if parent := word.Uint64(raw[offsetParentID:]); parent != 0 {
+		r.Parent = &journey.Parent{
+			ID:    parent,
+			Hop:   int(word.Uint32(raw[offsetParentHop:])),
+			Maker: d.names.function(word.Uint32(raw[offsetMaker:])),
+		}
 	}
 	if pid := word.Uint32(raw[offsetPID:]); pid != 0 {
 		command := raw[offsetCommand : offsetCommand+16]

@@ -19,6 +19,10 @@ func TestLayout(t *testing.T) {
 	var r packetPathRecord
 	for name, offsets := range map[string][2]uintptr{
 		"id":            {unsafe.Offsetof(r.Id), offsetID},
+		"parent id":     {unsafe.Offsetof(r.ParentId), offsetParentID},
+		"root id":       {unsafe.Offsetof(r.RootId), offsetRootID},
+		"parent hop":    {unsafe.Offsetof(r.ParentHop), offsetParentHop},
+		"maker":         {unsafe.Offsetof(r.Maker), offsetMaker},
 		"start":         {unsafe.Offsetof(r.StartNs), offsetStart},
 		"last":          {unsafe.Offsetof(r.LastNs), offsetLast},
 		"drop location": {unsafe.Offsetof(r.DropLocation), offsetDropLocation},

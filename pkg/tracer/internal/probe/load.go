@@ -66,7 +66,6 @@ func size(spec *ebpf.CollectionSpec) error {
 
 func configure(o *Options, spec *ebpf.CollectionSpec, cache *btf.Cache, source Source) error {
 	config := packetPathTracerConfig{
-		TimeoutNs:   uint64(o.Timeout.Nanoseconds()),
 		Interface:   kernel.NameWords(o.Interface),
 		Netns:       o.Netns,
 		Mark:        o.Mark & o.MarkMask,

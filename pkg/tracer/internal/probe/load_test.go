@@ -30,7 +30,7 @@ func TestProgramsAreUsed(t *testing.T) {
 		packetPathProgTracepointKfreeSkbNoReason: true, packetPathProgTracepointConsumeSkb: true,
 	}
 	for register := 1; register <= 6; register++ {
-		for _, life := range []journey.Life{journey.Lives, journey.Ends, journey.Late, journey.Gone} {
+		for _, life := range []journey.Life{journey.Lives, journey.Ends, journey.Late, journey.Makes, journey.Gone} {
 			for _, reference := range []bool{false, true} {
 				name := target{life: life, argument: kernel.Argument{Register: register, Reference: reference}}.program()
 				used[name] = true

@@ -37,7 +37,8 @@ type Options struct {
 	Source  Source
 	Backend Backend
 	// Functions restricts the functions to those whose name matches; nil for
-	// all. Functions that end a packet's life are attached in any case.
+	// all. Functions that end a packet or make one of another are attached in
+	// any case.
 	Functions  *regexp.Regexp
 	Modules    []string
 	AllModules bool

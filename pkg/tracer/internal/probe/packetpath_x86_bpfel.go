@@ -78,17 +78,22 @@ const (
 	packetPathLossLOST_HOP_LIMIT   packetPathLoss = 2
 	packetPathLossLOST_BUSY        packetPathLoss = 3
 	packetPathLossLOST_DROP_SERIES packetPathLoss = 4
-	packetPathLossLOSSES           packetPathLoss = 5
+	packetPathLossLOST_END         packetPathLoss = 5
+	packetPathLossLOSSES           packetPathLoss = 6
 )
 
 type packetPathRecord struct {
 	_            structs.HostLayout
 	Id           uint64
+	ParentId     uint64
+	RootId       uint64
 	StartNs      uint64
 	LastNs       uint64
 	DropLocation uint64
 	DropReason   uint32
 	Pid          uint32
+	ParentHop    uint32
+	Maker        uint32
 	Flags        uint16
 	Part         uint16
 	EntriesUsed  uint16
@@ -115,7 +120,6 @@ const (
 
 type packetPathTracerConfig struct {
 	_           structs.HostLayout
-	TimeoutNs   uint64
 	Interface   [2]uint64
 	Netns       uint32
 	Mark        uint32
@@ -140,6 +144,7 @@ const (
 	packetPathMapLosses                      = "losses"
 	packetPathMapRecords                     = "records"
 	packetPathProgExpireBucket               = "expire_bucket"
+	packetPathProgFunctionBirth              = "function_birth"
 	packetPathProgFunctionEnd1               = "function_end1"
 	packetPathProgFunctionEnd2               = "function_end2"
 	packetPathProgFunctionLate1              = "function_late1"
@@ -212,6 +217,7 @@ type packetPathSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetPathProgramSpecs struct {
 	ExpireBucket               *ebpf.ProgramSpec `ebpf:"expire_bucket"`
+	FunctionBirth              *ebpf.ProgramSpec `ebpf:"function_birth"`
 	FunctionEnd1               *ebpf.ProgramSpec `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.ProgramSpec `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.ProgramSpec `ebpf:"function_late1"`
@@ -317,6 +323,7 @@ type packetPathVariables struct {
 // It can be passed to loadPacketPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetPathPrograms struct {
 	ExpireBucket               *ebpf.Program `ebpf:"expire_bucket"`
+	FunctionBirth              *ebpf.Program `ebpf:"function_birth"`
 	FunctionEnd1               *ebpf.Program `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.Program `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.Program `ebpf:"function_late1"`
@@ -344,6 +351,7 @@ type packetPathPrograms struct {
 func (p *packetPathPrograms) Close() error {
 	return _PacketPathClose(
 		p.ExpireBucket,
+		p.FunctionBirth,
 		p.FunctionEnd1,
 		p.FunctionEnd2,
 		p.FunctionLate1,

@@ -22,6 +22,8 @@ type Probe struct {
 	collection *ebpf.Collection
 	attached   attachments
 	reader     *ringbuf.Reader
+	buckets    *ebpf.Memory // the kernel's, read in place
+	snapshot   []byte       // of buckets
 	names      *names
 	decoder    *decoder
 	malformed  atomic.Uint64 // records that could not be decoded
@@ -59,7 +61,12 @@ func Open(o *Options) (p *Probe, err error) {
 	if err != nil {
 		return p, fmt.Errorf("open ring buffer: %w", err)
 	}
-	return p, p.enable()
+	p.buckets, err = p.collection.Maps[packetPathMapBuckets].Memory()
+	if err != nil {
+		return p, fmt.Errorf("map the journeys in flight: %w", err)
+	}
+	p.snapshot = make([]byte, p.buckets.Size())
+	return p, p.enable(true)
 }
 
 // attach takes the source asked for; auto falls back from functions to
@@ -179,8 +186,8 @@ func (p *Probe) load(cache *btf.Cache, want wanted, source Source, backend Backe
 	return nil
 }
 
-func (p *Probe) enable() error {
-	if err := p.collection.Variables[packetPathVarEnabled].Set(uint32(1)); err != nil {
+func (p *Probe) enable(on bool) error {
+	if err := p.collection.Variables[packetPathVarEnabled].Set(uint32(flag(on))); err != nil {
 		return fmt.Errorf("enable eBPF programs: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
@@ -23,8 +24,8 @@ const (
 	housekeeping = time.Second
 )
 
-// Read hands records to emit until the context ends, and then those that are
-// still in the ring buffer.
+// Read hands records to emit until the context ends. Then no journey goes on:
+// those in flight expire, and all that is left in the ring buffer is read.
 func (p *Probe) Read(ctx context.Context, emit func(*journey.Record)) error {
 	var raw ringbuf.Record
 	var lastHousekeeping time.Time
@@ -38,6 +39,9 @@ func (p *Probe) Read(ctx context.Context, emit func(*journey.Record)) error {
 		}
 		stopping := ctx.Err() != nil
 		if stopping {
+			if err := p.finish(); err != nil {
+				return err
+			}
 			p.reader.SetDeadline(now)
 		} else {
 			p.reader.SetDeadline(now.Add(pollInterval))
@@ -75,27 +79,41 @@ func (p *Probe) keepHouse() error {
 	if err := p.decoder.setClock(); err != nil {
 		return err
 	}
-	return p.expire()
+	return p.expire(p.options.Timeout)
+}
+
+func (p *Probe) finish() error {
+	if err := p.enable(false); err != nil {
+		return err
+	}
+	return p.expire(0)
 }
 
 // expire runs the program that ends overdue journeys, on each bucket in use.
-func (p *Probe) expire() error {
-	buckets := p.collection.Maps[packetPathMapBuckets]
-	var bucket packetPathBucket
-	index := uint32(0)
+func (p *Probe) expire(timeout time.Duration) error {
+	if _, err := p.buckets.ReadAt(p.snapshot, 0); err != nil {
+		return fmt.Errorf("list journeys in flight: %w", err)
+	}
+	const size = int(unsafe.Sizeof(packetPathBucket{}))
+	const rejected = int(unsafe.Sizeof(packetPathBucket{}.Rejected))
 	program := p.collection.Programs[packetPathProgExpireBucket]
-	entries := buckets.Iterate()
-	for entries.Next(&index, &bucket) {
-		if bucket.Followed == [len(bucket.Followed)]uint64{} {
+	for at := 0; at < len(p.snapshot); at += size {
+		if isZero(p.snapshot[at+rejected : at+size]) {
 			continue
 		}
-		_, err := program.Run(&ebpf.RunOptions{Context: [1]uint64{uint64(index)}})
-		if err != nil {
+		arguments := [2]uint64{uint64(at / size), uint64(timeout.Nanoseconds())}
+		if _, err := program.Run(&ebpf.RunOptions{Context: arguments}); err != nil {
 			return fmt.Errorf("expire journeys: %w", err)
 		}
 	}
-	if err := entries.Err(); err != nil {
-		return fmt.Errorf("list journeys in flight: %w", err)
-	}
 	return nil
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -27,6 +27,8 @@ func (t target) program() string {
 		return fmt.Sprintf("function_end%d", t.argument.Register)
 	case t.life == journey.Late && !t.argument.Reference && t.argument.Register == 1:
 		return packetPathProgFunctionLate1
+	case t.life == journey.Makes && t.argument.Register == 1:
+		return packetPathProgFunctionBirth
 	case t.life != journey.Lives:
 		return ""
 	case t.argument.Reference && t.argument.Register <= 5:
@@ -108,7 +110,7 @@ func (s *selector) choose(functions []kernel.Function) *selection {
 			seen[key] = true
 		}
 		life := journey.LifeOf(f.Name)
-		if life != journey.Ends && s.options.Functions != nil && !s.options.Functions.MatchString(f.Name) {
+		if life != journey.Ends && life != journey.Makes && s.options.Functions != nil && !s.options.Functions.MatchString(f.Name) {
 			continue
 		}
 		symbols, miss := s.resolve(f, life)
@@ -125,7 +127,11 @@ func (s *selector) choose(functions []kernel.Function) *selection {
 }
 
 func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.Symbol) {
-	for _, argument := range f.Arguments {
+	arguments := f.Arguments
+	if life == journey.Makes {
+		arguments = arguments[:1] // its program looks at both packets
+	}
+	for _, argument := range arguments {
 		for _, symbol := range symbols {
 			t := target{symbol: symbol, argument: argument, life: life}
 			if t.program() == "" {
