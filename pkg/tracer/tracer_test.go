@@ -64,7 +64,7 @@ func TestUsageErrors(t *testing.T) {
 
 func TestTraceIDs(t *testing.T) {
 	keys := traceIDs{1, 2}
-	if keys.of(7) != keys.of(7) {
+	if first, again := keys.of(7), keys.of(7); first != again {
 		t.Error("the journeys of one root have two trace ids")
 	}
 	if keys.of(7) == keys.of(8) || keys.of(7) == (traceIDs{1, 3}).of(7) {

@@ -104,8 +104,9 @@ start_jaeger() {
 	within 60 listens 4318
 }
 
+# stop_jaeger kills it: it would take ten seconds to end by itself.
 stop_jaeger() {
-	kill -TERM "$jaeger"
+	kill -KILL "$jaeger"
 	wait "$jaeger" || true
 }
 
@@ -128,15 +129,19 @@ start_prometheus() {
 # query EXPRESSION: no + % & ; in it, which mean something in a form.
 query() { get --post-data "query=$1" "$PROMETHEUS/api/v1/query"; }
 
-# is EXPRESSION VALUE
-is() { query "$1" | grep -q "\"$2\"\]}\]"; }
+# is EXPRESSION VALUE: the time of it goes to $at.
+is() {
+	at=$(query "$1" | grep -o "[0-9.]*,\"$2\"\]}\]")
+	at=${at%%,*}
+	[ -n "$at" ]
+}
 
 # ask JOB TIME: names and expressions, one a line. At TIME, and about a second
 # before, there were 3 drops.
 ask() {
 	drops="skbpath_dropped_packets_total{job=\"$1\",reason=\"NETFILTER_DROP\"}"
 	now=$(date +%s)
-	window=$((now - $2 + 1))s
+	window=$((now - ${2%.*} + 1))s
 	mkdir "$OUT/$1/queries"
 	while read -r name expression; do
 		query "$expression" >"$OUT/$1/queries/$name.json"
@@ -178,7 +183,7 @@ run() {
 	forbid_pings
 	dropped 3
 	within 60 is "sum(skbpath_dropped_packets_total{job=\"$1\",reason=\"NETFILTER_DROP\"})" 3
-	three=$(date +%s)
+	three=$at
 	mark "$1: Prometheus has three drops"
 	dropped 5
 	within 60 is "sum(skbpath_journeys_total{job=\"$1\",outcome=\"dropped\"})" 8
@@ -189,11 +194,10 @@ run() {
 	ask "$1" "$three"
 	get "http://127.0.0.1:$2/metrics" >"$OUT/$1/metrics.txt"
 	mark "$1: Prometheus has answered"
-	allow_pings
-	stop_jaeger
-	mark "$1: Jaeger is stopped"
 	stop_skbpath "$1"
 	mark "$1: skbpath is stopped"
+	stop_jaeger
+	allow_pings
 }
 
 since=$(clock)

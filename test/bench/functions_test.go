@@ -18,7 +18,10 @@ import (
 
 // onePing records a ping with each tracer, one after the other: the hops that
 // one kept and the lines that the other printed, and what each had attached.
+// The first ping of all goes unrecorded: it makes the link-layer headers that
+// the kernel keeps for those that follow.
 const onePing = network + `
+load -kind ping -warm 0 -batches 1 -batch 1
 skbpath --print=json --log.level=warn --ready-file=/tmp/ready icmp > $OUT/journeys &
 tracer=$!
 until [ -e /tmp/ready ]; do sleep 0.1; done

@@ -30,6 +30,7 @@ type claim struct {
 	interfaces []string // all the packet is on, in this order
 	namespaces int      // how many the packet is in
 	outcomes   []string
+	lineage    string
 	drop       *drop     // Function may name alternatives: a|b
 	wait       [2]string // from, to
 	process    string
@@ -95,6 +96,9 @@ func (c *claim) checkOutcome(t *testing.T, j *journey) {
 	t.Helper()
 	if c.outcomes != nil && !slices.Contains(c.outcomes, j.Outcome) {
 		t.Errorf("outcome %s, want %q", j.Outcome, c.outcomes)
+	}
+	if c.lineage != "" && j.Lineage != c.lineage {
+		t.Errorf("lineage %q, want %q", j.Lineage, c.lineage)
 	}
 	if c.drop == nil {
 		return

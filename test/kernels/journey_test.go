@@ -20,6 +20,8 @@ import (
 type journey struct {
 	TraceID    string `json:"trace_id"`
 	JourneyID  string `json:"journey_id"`
+	ParentID   string `json:"parent_id"`
+	Lineage    string `json:"lineage"`
 	Start      string `json:"start"`
 	DurationNS int64  `json:"duration_ns"`
 	Outcome    string `json:"outcome"`
@@ -75,6 +77,9 @@ type wait struct {
 
 func (j *journey) String() string {
 	text := fmt.Sprintf("journey %s: %s", j.JourneyID, j.summary())
+	if j.ParentID != "" {
+		text += " of " + j.ParentID
+	}
 	if j.Drop != nil {
 		text += fmt.Sprintf(" %+v", *j.Drop)
 	}
@@ -85,7 +90,11 @@ func (j *journey) String() string {
 }
 
 func (j *journey) summary() string {
-	return fmt.Sprintf("%s %s %s → %s: %s", j.Flow.NetworkType, j.Flow.Transport, j.Flow.Source, j.Flow.Destination, j.Outcome)
+	text := fmt.Sprintf("%s %s %s → %s: %s", j.Flow.NetworkType, j.Flow.Transport, j.Flow.Source, j.Flow.Destination, j.Outcome)
+	if j.Lineage != "" {
+		text += ", a " + j.Lineage
+	}
+	return text
 }
 
 func (e endpoint) String() string {
@@ -185,6 +194,8 @@ func (j *journey) checkForm() error {
 		return fmt.Errorf("outcome %q", j.Outcome)
 	case (j.Drop != nil) != (j.Outcome == "dropped"):
 		return fmt.Errorf("outcome %s with drop %v", j.Outcome, j.Drop)
+	case (j.ParentID != "") != slices.Contains([]string{"clone", "copy", "fragment", "segment"}, j.Lineage):
+		return fmt.Errorf("parent_id %q, lineage %q", j.ParentID, j.Lineage)
 	case j.Incomplete != (j.Missing != ""):
 		return fmt.Errorf("incomplete %t, missing %q", j.Incomplete, j.Missing)
 	}
@@ -241,6 +252,29 @@ func checkForms(t *testing.T, all []*journey) {
 	}
 	if bad > 0 {
 		t.Errorf("%d of %d journeys are not well-formed", bad, len(all))
+	}
+}
+
+// checkLineage: a packet made from another one belongs to the trace of that one,
+// whose journey is there too, and begins while that one is on its way.
+func checkLineage(t *testing.T, all []*journey) {
+	t.Helper()
+	byID := make(map[string]*journey)
+	for _, j := range all {
+		if byID[j.JourneyID] != nil {
+			t.Errorf("two journeys are %s", j.JourneyID)
+		}
+		byID[j.JourneyID] = j
+	}
+	for _, j := range all {
+		parent := byID[j.ParentID]
+		switch {
+		case j.ParentID == "":
+		case parent == nil:
+			t.Errorf("there is no journey %s, the parent of %s", j.ParentID, j)
+		case parent.TraceID != j.TraceID || parent.Start > j.Start:
+			t.Errorf("trace %s from %s on: %s\nits parent has trace %s from %s on: %s", j.TraceID, j.Start, j, parent.TraceID, parent.Start, parent)
+		}
 	}
 }
 

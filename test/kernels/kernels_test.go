@@ -36,9 +36,12 @@ type part struct {
 
 func kernelsUnderTest() []kernel {
 	return []kernel{
-		{series: "6.1", backend: "kprobe", parts: []part{ladderPart()}},
-		{series: "6.12", backend: "kprobe-multi", parts: []part{ladderPart()}},
-		{series: "7", backend: "kprobe-multi", parts: []part{ladderPart()}},
+		{series: "6.1", backend: "kprobe", parts: []part{usagePart(olderUsageCases()), ladderPart()}},
+		{series: "6.12", backend: "kprobe-multi", parts: []part{
+			ladderPart(), filtersPart(), optionsPart(optionCases(), "ping", "fragment", "nft-drop", "dnat", "parked"),
+			usagePart(usageCases()), programsPart(),
+		}},
+		{series: "7", backend: "kprobe-multi", parts: []part{ladderPart(), optionsPart(optionCases()[:1], "dnat")}},
 	}
 }
 
@@ -83,6 +86,9 @@ func (k *kernel) test(t *testing.T, binary string) {
 	}
 	for _, p := range k.parts {
 		cfg.Scenarios = append(cfg.Scenarios, p.build(t, k))
+		if p.name == "programs" {
+			cfg.Files[filterTestGuest] = buildFilterTest(t)
+		}
 	}
 	start := time.Now()
 	var r *vm.Result
@@ -92,7 +98,7 @@ func (k *kernel) test(t *testing.T, binary string) {
 			r.Scenarios[p.name] = vm.ScenarioResult{Dir: filepath.Join(cfg.Dir, p.name)}
 		}
 	} else {
-	r = vm.Test(t, cfg)
+		r = vm.Test(t, cfg)
 	}
 	t.Logf("%s: booted in %v, done after %v", r.Release, r.Boot.Round(time.Second), time.Since(start).Round(time.Second))
 	if len(r.Warnings) > 0 {
@@ -177,6 +183,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 	all := decode(t, file("all.json"))
 	t.Logf("%d journeys", len(all))
 	checkForms(t, all)
+	checkLineage(t, all)
 	metrics := parseMetrics(t, file("metrics"))
 	checkLosses(t, metrics)
 	for _, s := range ladder(k.series) {
@@ -187,6 +194,9 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 			}
 			s.check(t, all, metrics)
 		})
+	}
+	if k.series == "6.12" {
+		t.Run("golden", func(t *testing.T) { checkGoldens(t, k, all) })
 	}
 }
 
