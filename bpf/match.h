@@ -104,6 +104,30 @@ static __always_inline bool settled(const struct frame *frame, const struct head
 	return length == h->length;
 }
 
+static __always_inline bool is_udp(u8 protocol)
+{
+	return protocol == 17 || protocol == 136; /* UDP, UDP-Lite */
+}
+
+/*
+ * udp_send_skb() gets a packet whose IP header is made and whose UDP header is
+ * not: what is there may be another packet's ports. Both are made once
+ * __ip_local_out() has set the protocol or ip6_output() the device.
+ */
+static __always_inline bool awaits_udp(u64 skb, const struct frame *frame, const struct headers *h,
+				       u16 type)
+{
+	const u8 *ip = &frame->bytes[FRAME_PAYLOAD];
+
+	if (h->has_mac)
+		return false;
+	if (type == bpf_htons(ETH_P_IP) && is_udp(ip[9]))
+		return !LOAD(skb, struct sk_buff, protocol);
+	if (type == bpf_htons(ETH_P_IPV6) && is_udp(ip[6]))
+		return !LOAD(skb, struct sk_buff, dev);
+	return false;
+}
+
 /* The Ethernet addresses, zero when the packet has no Ethernet header. */
 static __always_inline void put_addresses(void *at, const struct headers *h)
 {
@@ -174,6 +198,8 @@ static __always_inline enum verdict match(u64 skb, struct frame *frame, u32 *sta
 	if (!captured)
 		return UNDECIDED;
 	type = ether_type(skb, frame);
+	if (awaits_udp(skb, frame, &h, type))
+		return UNDECIDED;
 	*start = build_frame(skb, frame, &h, type);
 	*used = FRAME_PAYLOAD - *start + captured;
 	if (!config.filtered ||

@@ -80,7 +80,7 @@ func (k *kernel) test(t *testing.T, binary string) {
 		Files:   guestFiles(t, binary),
 		Memory:  "3G",
 		SMP:     2,
-		Timeout: 5 * time.Minute,
+		Timeout: 12 * time.Minute,
 		Dir:     resultDir(t),
 		Append:  "rcupdate.rcu_expedited=1", // detaching 1,500 kprobes waits for as many grace periods
 	}
