@@ -91,15 +91,7 @@ func (k *kernel) test(t *testing.T, binary string) {
 		}
 	}
 	start := time.Now()
-	var r *vm.Result
-	if os.Getenv("REPLAY") != "" {
-		r = &vm.Result{Scenarios: map[string]vm.ScenarioResult{}}
-		for _, p := range k.parts {
-			r.Scenarios[p.name] = vm.ScenarioResult{Dir: filepath.Join(cfg.Dir, p.name)}
-		}
-	} else {
-		r = vm.Test(t, cfg)
-	}
+	r := vm.Test(t, cfg)
 	t.Logf("%s: booted in %v, done after %v", r.Release, r.Boot.Round(time.Second), time.Since(start).Round(time.Second))
 	if len(r.Warnings) > 0 {
 		t.Errorf("the kernel complains: %q", r.Warnings)

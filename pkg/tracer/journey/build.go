@@ -2,6 +2,8 @@
 
 package journey
 
+import "cmp"
+
 // Build turns a whole record into a journey: it nests the visits into a tree,
 // gives every hop its duration, finds the waits and decides the outcome. The
 // trace id is the caller's to set.
@@ -61,12 +63,13 @@ func (b *builder) add(v *Visit) {
 // v, and notes a wait if nothing worked on the packet since the hop last.
 func (b *builder) closeBefore(v *Visit, last *Hop) {
 	keep := b.enclosing(v)
-	waited := v.NewStack || (keep == 0 && queues(last.Function))
+	queue := b.queue(keep)
+	waited := v.NewStack || queue != ""
 	end := v.Offset
 	if waited {
 		end = last.Offset
 		b.journey.Waits = append(b.journey.Waits, Wait{
-			From: b.queue(keep, last), To: v.Function, After: len(b.journey.Hops) - 1,
+			From: cmp.Or(queue, last.Function), To: v.Function, After: len(b.journey.Hops) - 1,
 			Offset: last.Offset, Duration: max(v.Offset-last.Offset, 0),
 		})
 	}
@@ -78,14 +81,14 @@ func (b *builder) closeBefore(v *Visit, last *Hop) {
 }
 
 // queue names where a packet waits: the innermost of the closing hops that
-// parks packets, else the last one seen.
-func (b *builder) queue(keep int, last *Hop) string {
+// parks packets, "" if none does.
+func (b *builder) queue(keep int) string {
 	for i := len(b.open) - 1; i >= keep; i-- {
 		if f := b.journey.Hops[b.open[i]].Function; queues(f) {
 			return f
 		}
 	}
-	return last.Function
+	return ""
 }
 
 // enclosing returns how many of the open hops are still open around v. The

@@ -121,6 +121,20 @@ func TestBuild(t *testing.T) {
 				dev_hard_start_xmit 90+10
 				transmitted 100`,
 		},
+		"a queue that was left is a wait, though its stack is there again": {
+			visits: `
+				0ns ip_finish_output2
+				10ns __neigh_event_send depth 1
+				12ns skb_clone depth 2
+				50ns neigh_resolve_output`,
+			want: `
+				ip_finish_output2 0+12
+				  __neigh_event_send 10+2
+				    skb_clone 12+0
+				wait __neigh_event_send > neigh_resolve_output 12+38
+				neigh_resolve_output 50+50
+				consumed 100`,
+		},
 		"the caller tells what a stale stack does not": {
 			visits: `
 				0ns ip_rcv
