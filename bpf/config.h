@@ -15,7 +15,7 @@ struct tracer_config {
 	u8 filtered; /* filter_frame() holds a program */
 	u8 direct_loads; /* the kernel has bpf_rdonly_cast (6.2) */
 	u8 drop_ends; /* no functions attached: a drop is also the end */
-	u8 padding;
+	u8 never_settled; /* what the filter looks at may change: ask at every hop */
 };
 _Static_assert(sizeof(struct tracer_config) == 40, "pkg/tracer/internal/probe mirrors this");
 

@@ -95,6 +95,8 @@ static __always_inline bool settled(const struct frame *frame, const struct head
 	const u8 *ip = &frame->bytes[FRAME_PAYLOAD];
 	u32 length = 0;
 
+	if (config.never_settled)
+		return false;
 	if (h->has_mac)
 		return true;
 	if (type == bpf_htons(ETH_P_IP))

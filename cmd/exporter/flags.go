@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -51,7 +52,7 @@ func parse(args []string, out io.Writer) (*settings, error) {
 	addTracerFlags(app, &s.tracer)
 	words := app.Arg("filter", "Which packets to follow, e.g. 'host 10.0.0.2 and icmp'. Default: all.").Strings()
 	app.Flag("print", "Journeys to standard output: text, json or none. Default: text if no OTLP endpoint is set, else none.").
-		EnumVar(&s.print, "text", "json", "none")
+		SetValue(&choice{"print", []string{"text", "json", "none"}, &s.print})
 	app.Flag("check", "Attach everything, print what would be traced and what cannot be, and exit: with 1 if anything was refused.").
 		BoolVar(&s.check)
 	app.Flag("ready-file", "Create this file once everything is attached.").PlaceHolder("PATH").StringVar(&s.readyFile)
@@ -74,9 +75,9 @@ func parse(args []string, out io.Writer) (*settings, error) {
 
 func addTracerFlags(app *kingpin.Application, c *tracer.Config) {
 	app.Flag("probe.source", "Where hops come from: auto, functions or tracepoints.").
-		Default("auto").EnumVar(&c.Source, "auto", "functions", "tracepoints")
+		Default("auto").SetValue(&choice{"probe.source", []string{"auto", "functions", "tracepoints"}, &c.Source})
 	app.Flag("probe.backend", "How functions are attached: auto, kprobe-multi or kprobe.").
-		Default("auto").EnumVar(&c.Backend, "auto", "kprobe-multi", "kprobe")
+		Default("auto").SetValue(&choice{"probe.backend", []string{"auto", "kprobe-multi", "kprobe"}, &c.Backend})
 	app.Flag("probe.functions", "Attach only functions whose whole name matches this regular expression.").
 		PlaceHolder("RE2").StringVar(&c.Functions)
 	app.Flag("probe.kmods", "Attach to functions of this kernel module too. Repeatable.").
@@ -90,6 +91,24 @@ func addTracerFlags(app *kingpin.Application, c *tracer.Config) {
 		Default(tracer.DefaultTimeout.String()).DurationVar(&c.Timeout)
 	app.Flag("journey.max-hops", "Hops recorded of one journey; the rest is counted as lost.").
 		Default(fmt.Sprint(tracer.DefaultMaxHops)).IntVar(&c.MaxHops)
+}
+
+// choice is the value of a flag that takes one of a few words, and names the
+// flag when it gets another.
+type choice struct {
+	flag   string
+	words  []string
+	target *string
+}
+
+func (c *choice) String() string { return *c.target }
+
+func (c *choice) Set(word string) error {
+	if !slices.Contains(c.words, word) {
+		return fmt.Errorf("--%s must be one of %s, got '%s'", c.flag, strings.Join(c.words, ","), word)
+	}
+	*c.target = word
+	return nil
 }
 
 // oneLine writes an error that may hold others in one line.

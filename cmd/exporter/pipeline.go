@@ -54,7 +54,9 @@ func trace(ctx context.Context, s *settings) (err error) {
 	defer func() {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 		defer cancel()
-		err = errors.Join(err, fanout.Close(flush))
+		if err := fanout.Close(flush); err != nil {
+			log.Warn("not everything was sent before the end", "err", err)
+		}
 	}()
 	collector := prom.NewCollector(metrics, t, fanout.Losses, log)
 	ctx, fail := context.WithCancelCause(ctx)

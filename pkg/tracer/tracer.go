@@ -194,6 +194,8 @@ func (c *Config) setFilter(o *probe.Options) (err error) {
 	if o.Filter, err = filter.Compile(c.Filter); err != nil {
 		return err
 	}
+	// A packet that leaves by a VLAN device gets its tag on its way.
+	o.NeverSettled = regexp.MustCompile(`\bvlan\b`).MatchString(c.Filter)
 	if c.Netns != "" {
 		if o.Netns, err = kernel.NetnsInode(c.Netns); err != nil {
 			return err

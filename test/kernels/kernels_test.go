@@ -131,6 +131,8 @@ func guestFiles(t *testing.T, binary string) map[string]string {
 	t.Helper()
 	files := map[string]string{
 		"/usr/local/bin/skbpath": binary,
+		"/usr/local/bin/setpriv": "/usr/bin/setpriv",
+		"/etc/services":          "/etc/services",
 		"/usr/local/bin/await":   filepath.Join("guest", "await"),
 	}
 	for dir, in := range map[string]string{"guest": "/guest/", "scenarios": "/scenario/"} {

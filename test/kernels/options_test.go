@@ -121,10 +121,12 @@ func tracepointsOnly(t *testing.T, _ string, all []*journey) {
 	dropped.check(t, all)
 }
 
-// chosenFunctionsOnly: beside those asked for there are those that end a journey.
+// chosenFunctionsOnly: beside those asked for there are those that end a journey
+// or make a packet of another.
 func chosenFunctionsOnly(t *testing.T, _ string, all []*journey) {
 	ends := []string{
 		"skb_release_head_state", "__consume_stateless_skb", "napi_skb_free_stolen_head", "napi_reuse_skb", "kfree_skbmem",
+		"__copy_skb_header",
 	}
 	for _, j := range all {
 		for _, h := range j.Hops {

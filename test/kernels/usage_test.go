@@ -27,6 +27,7 @@ type usageCase struct {
 
 func usageCases() []usageCase {
 	const (
+		nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups "
 		run    = "skbpath --web.listen-address=127.0.0.1:0 "
 		failed = "1"
 		usage  = "2"
@@ -55,10 +56,10 @@ func usageCases() []usageCase {
 		{name: "no-such-module", command: run + "--probe.kmods=no_such_module", status: failed, errorLine: `no_such_module`},
 		{name: "no-web-config", command: run + "--web.config.file=/nowhere", status: failed, errorLine: `--web\.config\.file /nowhere: .*no such file`},
 		{name: "bad-web-config", command: "echo nonsense >/run/web.yml; " + run + "--web.config.file=/run/web.yml", status: failed, errorLine: `--web\.config\.file /run/web\.yml: .*nonsense`},
-		{name: "port-in-use", command: "nc -l 127.0.0.1 9999 2>/dev/null & await 10 sh -c 'ss -ltnH | grep -q :9999'; skbpath --web.listen-address=127.0.0.1:9999", status: failed, errorLine: `127\.0\.0\.1:9999: .*address already in use`},
+		{name: "port-in-use", command: "socat TCP-LISTEN:9999,bind=127.0.0.1 /dev/null & await 10 sh -c 'ss -ltnH | grep -q :9999'; skbpath --web.listen-address=127.0.0.1:9999", status: failed, errorLine: `127\.0\.0\.1:9999: .*address already in use`},
 		{name: "ready-file", command: run + "--probe.source=tracepoints --log.level=error --ready-file=/nowhere/ready", status: failed, errorLine: `ready file.*/nowhere/ready.*no such file`},
-		{name: "not-root", command: "setuidgid nobody " + run + "--log.level=error", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
-		{name: "not-root-tracepoints", command: "setuidgid nobody " + run + "--probe.source=tracepoints --log.level=error", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
+		{name: "not-root", command: nobody + run + "--log.level=error", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
+		{name: "not-root-tracepoints", command: nobody + run + "--probe.source=tracepoints --log.level=error", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
 	}
 }
 

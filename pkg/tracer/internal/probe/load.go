@@ -75,6 +75,8 @@ func configure(o *Options, spec *ebpf.CollectionSpec, cache *btf.Cache, source S
 		Filtered:    flag(len(o.Filter) > 0),
 		DirectLoads: flag(hasReadOnlyCast(cache)),
 		DropEnds:    flag(source == SourceTracepoints),
+
+		NeverSettled: flag(o.NeverSettled),
 	}
 	if err := spec.Variables[packetPathVarConfig].Set(config); err != nil {
 		return fmt.Errorf("configure eBPF programs: %w", err)

@@ -43,11 +43,13 @@ type Options struct {
 	Modules    []string
 	AllModules bool
 
-	Filter    asm.Instructions // body of filter_frame(), nil for every packet
-	Interface string           // "" for any
-	Netns     uint32           // inode number, 0 for any
-	Mark      uint32
-	MarkMask  uint32 // 0 for any mark
+	Filter asm.Instructions // body of filter_frame(), nil for every packet
+	// NeverSettled: a packet that does not match now may match later.
+	NeverSettled bool
+	Interface    string // "" for any
+	Netns        uint32 // inode number, 0 for any
+	Mark         uint32
+	MarkMask     uint32 // 0 for any mark
 
 	Timeout time.Duration // a journey not seen for so long expires
 	MaxHops uint32        // recorded of one journey

@@ -119,17 +119,17 @@ const (
 )
 
 type packetPathTracerConfig struct {
-	_           structs.HostLayout
-	Interface   [2]uint64
-	Netns       uint32
-	Mark        uint32
-	MarkMask    uint32
-	MaxHops     uint32
-	BucketMask  uint32
-	Filtered    uint8
-	DirectLoads uint8
-	DropEnds    uint8
-	Padding     uint8
+	_            structs.HostLayout
+	Interface    [2]uint64
+	Netns        uint32
+	Mark         uint32
+	MarkMask     uint32
+	MaxHops      uint32
+	BucketMask   uint32
+	Filtered     uint8
+	DirectLoads  uint8
+	DropEnds     uint8
+	NeverSettled uint8
 }
 
 // Names of all BPF objects in the ELF.

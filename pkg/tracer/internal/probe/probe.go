@@ -90,8 +90,8 @@ func (p *Probe) attachFunctions(cache *btf.Cache, tracepoints []kernel.Tracepoin
 	if err != nil {
 		return err
 	}
-	if len(chosen.targets) == 0 {
-		return errors.New("no function to attach to matches")
+	if !chosen.follows() {
+		return fmt.Errorf("no function to attach to matches (of %d with an skb argument)", chosen.total)
 	}
 	want := wanted{packetPathProgExpireBucket: {from: packetPathProgExpireBucket}}
 	for _, t := range chosen.targets {

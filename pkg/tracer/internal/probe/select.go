@@ -44,6 +44,14 @@ func (t target) program() string {
 type selection struct {
 	targets []target
 	skipped []Miss
+	total   int
+}
+
+// follows reports whether there is more than where packets end and are made.
+func (c *selection) follows() bool {
+	return slices.ContainsFunc(c.targets, func(t target) bool {
+		return t.life == journey.Lives || t.life == journey.Late
+	})
 }
 
 // selector knows what there is to choose from.
@@ -101,7 +109,7 @@ func readFunctions(o *Options, cache *btf.Cache) ([]kernel.Function, error) {
 }
 
 func (s *selector) choose(functions []kernel.Function) *selection {
-	chosen := &selection{}
+	chosen := &selection{total: len(functions)}
 	seen := make(map[string]bool)
 	for _, f := range functions {
 		if key := f.Module + " " + f.Name; seen[key] {
