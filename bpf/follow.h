@@ -151,13 +151,17 @@ static __always_inline u32 calls_alive(struct journey *j, u32 open)
 static __always_inline u32 nest(struct journey *j, u64 stack_pointer, u64 caller)
 {
 	u32 depth = calls_alive(j, calls_below(j, stack_pointer));
+	u32 at = depth;
+	struct call *call;
 
 	j->open = depth;
-	if (depth < CALLS) {
-		j->calls[depth & (CALLS - 1)].stack_pointer = stack_pointer;
-		j->calls[depth & (CALLS - 1)].caller = caller;
-		j->open = depth + 1;
-	}
+	if (depth >= CALLS)
+		return depth;
+	barrier_var(at); /* keeps the mask: the verifier of 6.1 sees no bound without */
+	call = &j->calls[at & (CALLS - 1)];
+	call->stack_pointer = stack_pointer;
+	call->caller = caller;
+	j->open = depth + 1;
 	return depth;
 }
 

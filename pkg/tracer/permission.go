@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
 // explainPermission names the capability that a refused call lacked.
 func explainPermission(err error) error {
-	if !errors.Is(err, os.ErrPermission) {
+	var rejected *ebpf.VerifierError // EACCES too, and no matter of permission
+	if !errors.Is(err, os.ErrPermission) || errors.As(err, &rejected) {
 		return err
 	}
 	missing := missingCapabilities()
