@@ -11,17 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// explainPermission names the capability that a refused call lacked.
+// explainPermission tells what may refuse a call that the capabilities allow.
 func explainPermission(err error) error {
 	var rejected *ebpf.VerifierError // EACCES too, and no matter of permission
 	if !errors.Is(err, os.ErrPermission) || errors.As(err, &rejected) {
 		return err
 	}
-	missing := missingCapabilities()
-	if missing == "" {
-		return fmt.Errorf("the kernel refuses although the capabilities are there (lockdown or a security module?): %w", err)
-	}
-	return fmt.Errorf("run as root or grant %s: %w", missing, err)
+	return fmt.Errorf("the kernel refuses although the capabilities are there (lockdown or a security module?): %w", err)
 }
 
 func missingCapabilities() string {

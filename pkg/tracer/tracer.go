@@ -69,6 +69,9 @@ func Open(c Config) (*Tracer, error) {
 	if err != nil {
 		return nil, &UsageError{err}
 	}
+	if missing := missingCapabilities(); missing != "" {
+		return nil, fmt.Errorf("not permitted: run as root or grant %s", missing)
+	}
 	p, err := probe.Open(options)
 	if err != nil {
 		return nil, explainPermission(err)
