@@ -53,7 +53,7 @@ func TestKernels(t *testing.T) {
 	for _, k := range kernelsUnderTest() {
 		t.Run(k.series, func(t *testing.T) {
 			if k.series == "6.1" && os.Getenv("SKBPATH_KERNEL_6_1") == "" {
-				t.Skip("SKIPPED: the scenarios have not been seen to pass on 6.1 yet; SKBPATH_KERNEL_6_1=1 runs them")
+				t.Skip("SKIPPED: on 6.1 three packets end unseen and nft drops in nft_do_chain, see docs/limits.md; SKBPATH_KERNEL_6_1=1 runs it")
 			}
 			k.test(t, binary)
 		})
