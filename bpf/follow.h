@@ -3,6 +3,7 @@
 #ifndef SKBPATH_FOLLOW_H
 #define SKBPATH_FOLLOW_H
 
+#include "identity.h"
 #include "match.h"
 
 #define NO_WAY (-1)
@@ -263,6 +264,8 @@ static __always_inline void begin_journey(struct journey *j, const struct visit 
 	j->cpu = bpf_get_smp_processor_id();
 	j->hops = 0;
 	j->open = 0;
+	if (config.drop_ends)
+		note_identity(j, v->skb);
 }
 
 static __always_inline void note_frame(struct record *r, const struct frame *frame, u32 start,
@@ -342,6 +345,28 @@ static __noinline int decide(struct bucket *bucket, struct visit *v)
 	return 0;
 }
 
+/*
+ * Send the last record and free the way. Whoever swaps the address out, the
+ * end or the expiry, sends; hops after that find nothing.
+ */
+static __always_inline void end_journey(struct bucket *bucket, int way, u64 skb, struct journey *j)
+{
+	if (way < 0 || way >= BUCKET_WAYS)
+		return;
+	if (__sync_val_compare_and_swap(&bucket->followed[way], skb, TAKEN) != skb)
+		return;
+	send_record(j);
+	bucket->followed[way] = 0;
+}
+
+/* The packet of a journey is gone, and how it ended was not seen. */
+static __always_inline void end_unseen(struct bucket *bucket, int way, u64 skb, struct journey *j)
+{
+	count_loss(LOST_END);
+	j->record.flags |= RECORD_EXPIRED;
+	end_journey(bucket, way, skb, j);
+}
+
 enum start { MAY_START, NO_START };
 
 /* A packet is at a function. */
@@ -358,24 +383,14 @@ static __always_inline int visit(struct visit *v, enum start start)
 	if (!bucket || bucket->rejected == v->skb)
 		return 0;
 	way = way_of(bucket, v->skb);
-	if (way == NO_WAY)
-		return start == MAY_START ? decide(bucket, v) : 0;
-	j = journey_at(index, way);
-	return j ? append_hop(j, v) : 0;
-}
-
-/*
- * Send the last record and free the way. Whoever swaps the address out, the
- * end or the expiry, sends; hops after that find nothing.
- */
-static __always_inline void end_journey(struct bucket *bucket, int way, u64 skb, struct journey *j)
-{
-	if (way < 0 || way >= BUCKET_WAYS)
-		return;
-	if (__sync_val_compare_and_swap(&bucket->followed[way], skb, TAKEN) != skb)
-		return;
-	send_record(j);
-	bucket->followed[way] = 0;
+	j = way == NO_WAY ? 0 : journey_at(index, way);
+	if (j && config.drop_ends && !same_packet(j, v->skb)) {
+		end_unseen(bucket, way, v->skb, j);
+		j = 0;
+	}
+	if (j)
+		return append_hop(j, v);
+	return start == MAY_START ? decide(bucket, v) : 0;
 }
 
 /* A packet's life is over: whatever is known of its address no longer holds. */
@@ -462,11 +477,8 @@ static __always_inline int visit_birth(struct visit *v, u64 old)
 		bucket->rejected = 0;
 	way = way_of(bucket, v->skb);
 	stale = way == NO_WAY ? 0 : journey_at(index, way);
-	if (stale) {
-		count_loss(LOST_END);
-		stale->record.flags |= RECORD_EXPIRED;
-		end_journey(bucket, way, v->skb, stale);
-	}
+	if (stale)
+		end_unseen(bucket, way, v->skb, stale);
 	return derive(v, old);
 }
 

@@ -55,6 +55,9 @@ struct journey {
 	u32 hops;
 	u32 open; /* calls in use */
 	u32 padding;
+	u64 identity; /* see identity.h */
+	u64 identity_at;
+	u64 head;
 	struct call calls[CALLS];
 };
 

@@ -21,11 +21,11 @@ const (
 	received = "__netif_receive_skb*"
 )
 
-func ladder(series string) []scenario {
+func ladder() []scenario {
 	return []scenario{
 		{name: "ping", claims: pingClaims()},
 		{name: "fragment", claims: fragmentClaims()},
-		nftDrop(series),
+		nftDrop(),
 		udpClosed(),
 		{name: "tcp", claims: tcpClaims()},
 		{name: "ping6", claims: ping6Claims()},
@@ -96,14 +96,10 @@ func shrinks(t *testing.T, j *journey) {
 	}
 }
 
-// nftDrop: since 6.7 (e0d4593140b0) nf_tables itself lets go of the packet, so
-// that the place is known; before, its caller does.
-func nftDrop(series string) scenario {
-	function := "nft_do_chain"
-	if series == "6.1" {
-		function = "nf_hook_slow"
-	}
-	place := drop{Reason: "NETFILTER_DROP", Subsystem: "core", Function: function}
+// nftDrop: nf_tables itself lets go of the packet, so that the place is known. It
+// does since 6.7 (e0d4593140b0), and in Debian's 6.1.
+func nftDrop() scenario {
+	place := drop{Reason: "NETFILTER_DROP", Subsystem: "core", Function: "nft_do_chain"}
 	return scenario{
 		name: "nft-drop",
 		claims: []claim{
@@ -159,7 +155,7 @@ func tcpClaims() []claim {
 			what: "data", transport: "tcp", from: a, to: b, port: port, visits: "tcp_rcv_established", min: 16, max: 800,
 			path:       []string{"ip_output", sent, backlog, received, "ip_rcv", "tcp_v4_rcv", "tcp_rcv_established"},
 			interfaces: []string{"east", "west"}, namespaces: 2,
-			outcomes: []string{"delivered", "absorbed"}, whole: true,
+			outcomes: []string{"delivered", "absorbed", "dropped"}, whole: true, also: dropsOnlyRepeats,
 		},
 		{
 			what: "answers", transport: "tcp", from: b, to: a, visits: sent, min: 2, max: 800,
@@ -168,12 +164,17 @@ func tcpClaims() []claim {
 		},
 		{
 			what: "nothing is lost", transport: "tcp", from: a, to: b, port: port, min: 16, max: 1600, whole: true,
-			also: func(t *testing.T, j *journey) {
-				if j.Drop != nil {
-					t.Errorf("dropped: %+v", *j.Drop)
-				}
-			},
+			also: dropsOnlyRepeats,
 		},
+	}
+}
+
+// dropsOnlyRepeats: on a slow machine TCP takes an acknowledgement for late and
+// sends a segment again, which the receiver then has already.
+func dropsOnlyRepeats(t *testing.T, j *journey) {
+	t.Helper()
+	if j.Drop != nil && j.Drop.Reason != "TCP_OLD_DATA" {
+		t.Errorf("dropped: %+v", *j.Drop)
 	}
 }
 

@@ -105,6 +105,7 @@ func tracepointsOnly(t *testing.T, _ string, all []*journey) {
 				t.Fatalf("%s is no tracepoint: %s", h.Function, j)
 			}
 		}
+		staysOnLoopback(t, j)
 	}
 	request := claim{
 		transport: "icmp", from: "10.1.1.1", to: "10.1.1.2",
@@ -119,6 +120,16 @@ func tracepointsOnly(t *testing.T, _ string, all []*journey) {
 		drop: &drop{Reason: "NETFILTER_DROP", Subsystem: "core", Function: "nft_do_chain"},
 	}
 	dropped.check(t, all)
+}
+
+// staysOnLoopback: what is sent to 127.0.0.1 leaves lo for nowhere. If it seems
+// to, then another packet was taken for it, one that got its memory.
+func staysOnLoopback(t *testing.T, j *journey) {
+	t.Helper()
+	loopback := strings.HasPrefix(j.Flow.Source.Address, "127.")
+	if got := j.interfaces(); loopback && !slices.Equal(got, []string{"lo"}) {
+		t.Errorf("a packet to the loopback address is on %q: %s", got, j)
+	}
 }
 
 // chosenFunctionsOnly: beside those asked for there are those that end a journey

@@ -27,7 +27,6 @@ type usageCase struct {
 
 func usageCases() []usageCase {
 	const (
-		nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups "
 		run    = "skbpath --web.listen-address=127.0.0.1:0 "
 		failed = "1"
 		usage  = "2"
@@ -58,8 +57,8 @@ func usageCases() []usageCase {
 		{name: "bad-web-config", command: "echo nonsense >/run/web.yml; " + run + "--web.config.file=/run/web.yml", status: failed, errorLine: `--web\.config\.file /run/web\.yml: .*nonsense`},
 		{name: "port-in-use", command: "socat TCP-LISTEN:9999,bind=127.0.0.1 /dev/null & await 10 sh -c 'ss -ltnH | grep -q :9999'; skbpath --web.listen-address=127.0.0.1:9999", status: failed, errorLine: `127\.0\.0\.1:9999: .*address already in use`},
 		{name: "ready-file", command: run + "--probe.source=tracepoints --log.level=error --ready-file=/nowhere/ready", status: failed, errorLine: `ready file.*/nowhere/ready.*no such file`},
-		{name: "not-root", command: nobody + run + "--log.level=error", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
-		{name: "not-root-tracepoints", command: nobody + run + "--probe.source=tracepoints --log.level=error", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
+		{name: "not-root", command: "su -s /bin/sh nobody -c '" + run + "--log.level=error'", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
+		{name: "not-root-tracepoints", command: "su -s /bin/sh nobody -c '" + run + "--probe.source=tracepoints --log.level=error'", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
 	}
 }
 

@@ -32,7 +32,8 @@ func LifeOf(function string) Life {
 		"napi_reuse_skb",            // GRO recycles the skb without a free
 		"kfree_skbmem":              // belt: every free to the slab
 		return Ends
-	case "sock_wfree", "__sock_wfree", "sock_rfree", "sock_efree", "sock_pfree", "sock_ofree",
+	case "__skb_clone", // on 6.1 skb_morph() ends a packet, then clones another into it
+		"sock_wfree", "__sock_wfree", "sock_rfree", "sock_efree", "sock_pfree", "sock_ofree",
 		"sock_edemux", "tcp_wfree", "tpacket_destruct_skb", "netlink_skb_destructor",
 		"unix_destruct_scm", "xsk_destruct_skb", "sctp_wfree", "l2tp_sock_wfree",
 		"can_sock_destruct", "mptcp_rfree", "skb_orphan_partial", "linkwatch_fire_event":

@@ -3,6 +3,7 @@
 #
 # ladder.sh SCENARIO…: one skbpath follows every packet while the scenarios run,
 # one after the other.
+# shellcheck source=/dev/null
 . /guest/instances.sh
 
 cat /sys/kernel/tracing/enabled_functions >"$OUT/enabled-before"
@@ -22,7 +23,7 @@ done
 # Journeys are printed in the order of their ends: when this one's is there, so
 # are those of all packets that ended before.
 ping -n -c 1 -W 10 127.9.9.9
-await 20 sh -c 'tail -n 50 "$OUT/all.json" | grep -q 127.9.9.9'
+await 20 sh -c "tail -n 50 '$OUT/all.json' | grep -q 127.9.9.9"
 metrics all >"$OUT/metrics"
 
 begin=$(clock)

@@ -15,5 +15,5 @@ ip netns exec fragment-b socat -u UDP-RECV:7000 CREATE:"/run/datagram" &
 receiver=$!
 await 10 ip netns exec fragment-b sh -c 'ss -lunH | grep -q :7000'
 head -c 2000 /dev/zero | ip netns exec fragment-a socat -u -b 2000 - UDP:10.1.2.2:7000
-await 10 sh -c 'test "$(stat -c %s /run/datagram)" = 2000'
+await 10 sh -c 'stat -c %s /run/datagram | grep -qx 2000'
 kill $receiver

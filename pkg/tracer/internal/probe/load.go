@@ -76,7 +76,8 @@ func configure(o *Options, spec *ebpf.CollectionSpec, cache *btf.Cache, source S
 		DirectLoads: flag(hasReadOnlyCast(cache)),
 		DropEnds:    flag(source == SourceTracepoints),
 
-		NeverSettled: flag(o.NeverSettled),
+		// Without every end, a rejection may outlive its packet.
+		NeverSettled: flag(o.NeverSettled || source == SourceTracepoints),
 	}
 	if err := spec.Variables[packetPathVarConfig].Set(config); err != nil {
 		return fmt.Errorf("configure eBPF programs: %w", err)

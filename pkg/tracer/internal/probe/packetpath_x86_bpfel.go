@@ -63,6 +63,9 @@ type packetPathJourney struct {
 	Hops         uint32
 	Open         uint32
 	Padding      uint32
+	Identity     uint64
+	IdentityAt   uint64
+	Head         uint64
 	Calls        [16]struct {
 		_            structs.HostLayout
 		StackPointer uint64
