@@ -133,17 +133,9 @@ type traceIDs [2]uint64
 
 func (keys traceIDs) of(root uint64) journey.TraceID {
 	var id journey.TraceID
-	binary.BigEndian.PutUint64(id[:8], mix(root^keys[0]))
-	binary.BigEndian.PutUint64(id[8:], mix(root^keys[1]))
+	binary.BigEndian.PutUint64(id[:8], journey.Mix(root^keys[0]))
+	binary.BigEndian.PutUint64(id[8:], journey.Mix(root^keys[1]))
 	return id
-}
-
-// mix is the finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit of
-// the result depends on every bit of n.
-func mix(n uint64) uint64 {
-	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
-	n = (n ^ n>>27) * 0x94d049bb133111eb
-	return n ^ n>>31
 }
 
 func (c *Config) options() (*probe.Options, error) {

@@ -27,22 +27,13 @@ func waitPlace(index int) place { return 1<<32 | place(index) }
 // journeys. Within a journey all ids differ; between the journeys of one trace
 // they collide as seldom as random ones.
 func spanID(journeyID uint64, at place) trace.SpanID {
-	x := mix(mix(journeyID) + uint64(at))
+	x := journey.Mix(journey.Mix(journeyID) + uint64(at))
 	if x == 0 { // the one value that is no valid id
 		x = 1
 	}
 	var id trace.SpanID
 	binary.BigEndian.PutUint64(id[:], x)
 	return id
-}
-
-// mix spreads a counter over 64 bits without collisions: the finalizer of
-// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 func spanContext(j *journey.Journey, journeyID uint64, at place) trace.SpanContext {
