@@ -9,6 +9,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 export CGO_ENABLED := 1
+# Debian's Go would not fetch by itself the one that go.mod asks for.
+export GOTOOLCHAIN ?= auto
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 stamp := github.com/prometheus/common/version
@@ -17,7 +19,7 @@ static := -tags netgo,osusergo -ldflags '$(LDFLAGS) -linkmode external -extldfla
 
 sources := $(shell find cmd pkg -name '*.go' -o -name '*.[coh]') go.mod go.sum
 
-.PHONY: help build run test test-unit test-host test-kernels test-backends bench generate lint clean
+.PHONY: help build run test test-unit test-host test-kernels test-backends soak bench bench-smp generate lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -30,13 +32,15 @@ bin/skbpath: $(sources)
 
 run: bin/skbpath ## build and run; a demonstration without FILTER
 	@test/require run
-	@if [ -n '$(FILTER)' ]; then exec bin/skbpath '$(FILTER)'; else exec test/demo/demo bin/skbpath; fi
+	@if [ -z '$(FILTER)' ]; then exec test/demo/demo bin/skbpath; fi; \
+	root=(); if ((EUID)) && command -v sudo >/dev/null; then root=(sudo --preserve-env); fi; \
+	exec "$${root[@]}" bin/skbpath '$(FILTER)'
 
 test: test-unit test-host test-kernels ## everything but the backends
 
 test-unit: ## pure logic, no root needed
 	@test/require build
-	go test -race -timeout 5m ./cmd/... ./pkg/...
+	go test -race -timeout 5m ./cmd/... ./pkg/... ./test/dashboards
 
 test-host: bin/skbpath ## the binary on the running kernel, in network namespaces
 	@test/require run
@@ -44,15 +48,27 @@ test-host: bin/skbpath ## the binary on the running kernel, in network namespace
 
 test-kernels: bin/skbpath ## the binary on stock kernels in VMs
 	@test/require vm
-	go test -count=1 -timeout 25m ./test/vm/... ./test/kernels
+	go test -count=1 -timeout 40m ./test/vm/... ./test/kernels
 
-test-backends: bin/skbpath ## a real Jaeger and a real Prometheus, in a VM
+PACKETS ?= 10000000
+SOAK_KERNEL ?= 7
+
+soak: bin/skbpath ## hours of mixed packets in a VM, for journeys that are those of two; PACKETS=10000000
 	@test/require vm
+	go test -count=1 -timeout 48h -v -run 'TestKernels/^$(SOAK_KERNEL)$$' ./test/kernels -parts stress -stress.packets $(PACKETS)
+
+test-backends: bin/skbpath ## a real Jaeger, a real Prometheus, dashboards, rules, compose
+	@test/require vm
+	go test -C test/deploy -count=1 -timeout 20m .
 	go test -count=1 -timeout 60m ./test/backends
 
 bench: bin/skbpath ## instructions per packet, beside pwru
 	@test/require vm
 	go test -count=1 -timeout 60m -v -run TestCost ./test/bench
+
+bench-smp: bin/skbpath ## the same loads by the clock, on two CPUs: noisy
+	@test/require vm
+	go test -count=1 -timeout 60m -v -run TestThroughput ./test/bench
 
 generate: ## rebuild the eBPF objects
 	@test/require generate

@@ -21,45 +21,41 @@ static __always_inline u8 ip_protocol(u64 skb, u16 type)
 	return protocol;
 }
 
-static __noinline int count_drop(u64 skb, u64 location, u32 reason)
+static __always_inline void describe_drop(struct drop_key *key, u64 skb)
 {
-	struct drop_key key = { .location = location, .reason = reason };
+	key->ether_type = bpf_ntohs(LOAD(skb, struct sk_buff, protocol));
+	key->protocol = ip_protocol(skb, key->ether_type);
+	device_name((u64)LOAD(skb, struct sk_buff, dev), key->interface);
+}
+
+static __noinline int count_drop(const struct drop_key *key, u64 skb)
+{
 	struct drop_count fresh = {}, *count;
 
-	key.ether_type = bpf_ntohs(LOAD(skb, struct sk_buff, protocol));
-	key.protocol = ip_protocol(skb, key.ether_type);
-	device_name((u64)LOAD(skb, struct sk_buff, dev), key.interface);
-	count = bpf_map_lookup_elem(&drops, &key);
+	count = bpf_map_lookup_elem(&drops, key);
 	if (!count) {
-		bpf_map_update_elem(&drops, &key, &fresh, BPF_NOEXIST);
-		count = bpf_map_lookup_elem(&drops, &key);
+		bpf_map_update_elem(&drops, key, &fresh, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&drops, key);
 	}
 	if (!count) {
 		count_loss(LOST_DROP_SERIES);
 		return 0;
 	}
-	count->packets++;
-	count->bytes += LOAD(skb, struct sk_buff, len);
+	__sync_fetch_and_add(&count->packets, 1);
+	__sync_fetch_and_add(&count->bytes, LOAD(skb, struct sk_buff, len));
 	return 0;
 }
 
-static __always_inline void mark_drop(u64 skb, u64 location, u32 reason)
+static __always_inline void mark_drop(const struct drop_key *key, u64 skb)
 {
-	u32 index = bucket_of(skb);
-	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &index);
-	struct journey *j;
-	int way;
+	struct journey *j = journey_of(skb);
 
-	if (!bucket)
-		return;
-	way = way_of(bucket, skb);
-	if (way == NO_WAY)
-		return;
-	j = journey_at(index, way);
 	if (!j)
 		return;
-	j->record.drop_location = location;
-	j->record.drop_reason = reason;
+	j->record.drop_location = key->location;
+	j->record.drop_reason = key->reason;
+	j->record.drop_protocol = key->protocol;
+	j->record.drop_ether_type = key->ether_type;
 	j->record.flags |= RECORD_DROPPED;
 	j->record.last_ns = bpf_ktime_get_ns();
 }

@@ -58,10 +58,13 @@ struct sk_buff {
 	u32 data_len;
 	u32 mark;
 	u16 protocol;
+	u16 transport_header;
 	u16 network_header;
 	u16 mac_header;
 	u16 vlan_proto;
 	u16 vlan_tci;
+	u8 fclone : 2;
+	char cb[48]; /* struct tcp_skb_cb begins with the sequence number */
 	u8 *head;
 	u8 *data;
 };
@@ -84,5 +87,7 @@ struct pt_regs {
 };
 
 extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
+extern void bpf_local_irq_save(unsigned long *flags) __ksym __weak;
+extern void bpf_local_irq_restore(unsigned long *flags) __ksym __weak;
 
 #endif

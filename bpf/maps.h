@@ -3,8 +3,11 @@
 #ifndef SKBPATH_MAPS_H
 #define SKBPATH_MAPS_H
 
+#include "function.h"
 #include "record.h"
 
+#define BUCKET_BITS 11
+#define BUCKETS (1 << BUCKET_BITS)
 #define BUCKET_WAYS 7
 #define FRAME_CAPTURE 256
 #define FRAME_PAYLOAD 18 /* where the network header goes in frame.bytes */
@@ -21,52 +24,82 @@ struct {
  * match and released at the end or on expiry; all ways taken: the packet is
  * not followed, and counted. `rejected` has the last packet of this bucket
  * that did not match; the next one takes its place, its end clears it.
+ *
+ * A variable and not a map of its own, as the journeys are, because every hop asks
+ * it: the address of a variable is known to the program, a map is looked up.
  */
 struct bucket {
 	u64 rejected;
 	u64 followed[BUCKET_WAYS];
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2048);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, u32);
-	__type(value, struct bucket);
-} buckets SEC(".maps");
+volatile struct bucket buckets[BUCKETS] = {};
 
 /* A call that has not returned: where its return address is, and which. */
 struct call {
 	u64 stack_pointer;
 	u64 caller;
+	u64 start_ns;
+	union function_word function;
 };
 
-#define CALLS 16 /* power of two; deeper hops are shown at this depth */
+/*
+ * How deep a call is nested, and how many there are, is told by the size that the
+ * calls around it take: an offset into them, which saves arithmetic at each hop.
+ */
+#define CALLS 16 /* power of two */
+#define CALL_SIZE ((u32)sizeof(struct call))
+#define DEPTH_MASK ((CALLS - 1) * CALL_SIZE)
+#define DEEPEST DEPTH_MASK /* deeper hops are shown at this depth */
+_Static_assert(sizeof(struct call) == 32, "a power of two, or the mask is none");
 
 /* The journey of way w of bucket b lives at b * BUCKET_WAYS + w. */
 struct journey {
 	struct record record;
 	u64 skb_dev; /* what the last hop saw, to tell what changed */
 	u64 task;
-	u64 stack_pointer;
 	u32 length;
 	u32 mark;
 	u32 cpu;
-	u32 hops;
-	u32 open; /* calls in use */
-	u32 padding;
+	int hops_left; /* of config.max_hops */
+	u32 open; /* the depth of the calls in use */
+	u32 parked; /* the same up to the innermost that parks packets */
+	u32 stack_cpu; /* of the last hop, where no stack pointer is known */
+	u8 outcome; /* what the functions visited so far say of it, plus 1 */
+	u8 recorded; /* hops are written down; decided when it begins */
+	u64 stack_pointer; /* of the last hop */
 	u64 identity; /* see identity.h */
 	u64 identity_at;
 	u64 head;
 	struct call calls[CALLS];
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2048 * BUCKET_WAYS);
-	__type(key, u32);
-	__type(value, struct journey);
-} journeys SEC(".maps");
+/*
+ * Loops go down from this depth as long as has_call_above(). The barriers are for the
+ * verifier, which is to see that they end: the compiler knows that a depth is a multiple
+ * of CALL_SIZE, and would leave comparisons out or subtract before it compares.
+ */
+static __always_inline u32 depth_in(u32 depth)
+{
+	depth &= DEPTH_MASK;
+	barrier_var(depth);
+	return depth;
+}
+
+static __always_inline bool has_call_above(u32 *depth)
+{
+	if (*depth < CALL_SIZE)
+		return false;
+	barrier_var(*depth);
+	return true;
+}
+
+static __always_inline struct call *call_at(struct journey *j, u32 depth)
+{
+	barrier_var(depth); /* or the compiler drops the mask that the verifier wants to see */
+	return (void *)j->calls + (depth & DEPTH_MASK);
+}
+
+struct journey journeys[BUCKETS][BUCKET_WAYS] __hidden = {};
 
 /*
  * Scratch for one frame a CPU. `bytes` is longer than 64 KiB because cbpfc
@@ -75,6 +108,7 @@ struct {
  */
 struct frame {
 	u32 busy;
+	u32 start; /* of the frame in bytes */
 	u32 length_of_tagged; /* bytes[-4] when the frame starts at bytes[0] */
 	u8 bytes[(64 << 10) + 512];
 };
@@ -109,13 +143,72 @@ struct {
 	__type(value, struct drop_count);
 } drops SEC(".maps");
 
+/*
+ * Durations go to buckets whose inclusive bounds are powers of two of ns: LOW is
+ * the exponent of the first, STEP how much each is above the one before.
+ */
+enum bucket_layout {
+	FUNCTION_BUCKET_LOW = 7, /* 128 ns, 512 ns, ... 2.1 s, and beyond */
+	FUNCTION_BUCKET_STEP = 2,
+	STAGE_BUCKET_LOW = 10, /* 1 us, 2 us, ... 8.6 s, and beyond */
+	STAGE_BUCKET_STEP = 1,
+};
+
+/* Calls of followed packets, by function. User space sets the size. */
+#define FUNCTION_BUCKETS 14
+
+struct function_count {
+	u64 total_ns;
+	u64 unmeasured; /* too deep to know their duration */
+	u64 durations[FUNCTION_BUCKETS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct function_count);
+} function_counts SEC(".maps");
+
+/* What has few series: journeys by outcome, waits by their two ends. */
+#define STAGE_BUCKETS 25
+
+struct stage_count {
+	u64 total_ns;
+	u64 durations[STAGE_BUCKETS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, OUTCOMES);
+	__type(key, u32);
+	__type(value, struct stage_count);
+} outcome_counts SEC(".maps");
+
+struct wait_key {
+	u32 from; /* indices of functions */
+	u32 to;
+};
+
+/* Full: the wait is counted as LOST_WAIT_SERIES. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct wait_key);
+	__type(value, struct stage_count);
+} wait_counts SEC(".maps");
+
 enum loss {
-	LOST_RING_FULL, /* journeys whose record found no room */
+	LOST_RING_FULL, /* journeys whose last record found no room */
 	LOST_TABLE_FULL, /* packets not followed: no way free in their bucket */
 	LOST_HOP_LIMIT, /* hops beyond max_hops */
 	LOST_BUSY, /* hops that interrupted a decision on their CPU */
 	LOST_DROP_SERIES, /* drops beyond the size of drops */
 	LOST_END, /* journeys whose packet's memory was found to be another's */
+	LOST_RATE, /* journeys beyond the rate limit */
+	LOST_WAIT_SERIES, /* waits beyond the size of wait_counts */
+	LOST_PART, /* earlier records of long journeys that found no room */
+	LOST_SENDING, /* packets that TCP may send again, beyond the size of first_sendings */
 	LOSSES,
 };
 
@@ -139,7 +232,7 @@ static __always_inline void count_loss(u32 loss)
 	u64 *count = bpf_map_lookup_elem(&losses, &loss);
 
 	if (count)
-		(*count)++;
+		__sync_fetch_and_add(count, 1);
 }
 
 #endif

@@ -13,6 +13,7 @@
 #define ETH_P_IP 0x0800
 #define ETH_P_8021Q 0x8100
 #define ETH_P_IPV6 0x86dd
+#define IPV6_HEADER 40
 
 enum verdict {
 	UNDECIDED, /* no headers yet, or another filter than pcap said no */
@@ -27,57 +28,19 @@ struct headers {
 	u32 end; /* of the linear bytes */
 	u32 length; /* network header to the end of the packet */
 	u16 mac;
+	u16 type; /* EtherType, network order; 0 when the packet does not tell */
 	bool has_mac;
 };
 
-/*
- * Before eth_type_trans() on receive and ip_local_out() on transmit there is
- * nothing to match. A network header counts when a link-layer header or a
- * route goes with it: until then the bytes behind it may be another packet's.
- * A frame just received has a link-layer header only.
- */
-static __always_inline bool find_headers(u64 skb, struct headers *h)
+static __always_inline bool is_udp(u8 protocol)
 {
-	u64 data = (u64)LOAD(skb, struct sk_buff, data);
-	u32 length = LOAD(skb, struct sk_buff, len);
-	u32 data_offset;
-
-	h->head = (u64)LOAD(skb, struct sk_buff, head);
-	h->mac = LOAD(skb, struct sk_buff, mac_header);
-	h->has_mac = h->mac != NO_HEADER;
-	h->network = LOAD(skb, struct sk_buff, network_header);
-	if (!h->network && h->has_mac)
-		h->network = h->mac + ETH_HEADER;
-	if (!h->network)
-		return false;
-	if (!h->has_mac && !LOAD(skb, struct sk_buff, _skb_refdst))
-		return false;
-	data_offset = data - h->head;
-	h->end = data_offset + length - LOAD(skb, struct sk_buff, data_len);
-	h->length = data_offset + length - h->network;
-	return h->network < h->end;
+	return protocol == 17 || protocol == 136; /* UDP, UDP-Lite */
 }
 
-/* Copy what the filter may look at; returns how many bytes. */
-static __always_inline u32 capture(struct frame *frame, const struct headers *h)
+/* The EtherType that the first bytes of an IP header tell, 0 if they are none. */
+static __always_inline u16 type_of_ip(u64 ip)
 {
-	u32 size = h->end - h->network;
-
-	if (size > FRAME_CAPTURE)
-		size = FRAME_CAPTURE;
-	if (bpf_probe_read_kernel(&frame->bytes[FRAME_PAYLOAD], size,
-				  (void *)(h->head + h->network)))
-		return 0;
-	return size;
-}
-
-static __always_inline u16 ether_type(u64 skb, const struct frame *frame)
-{
-	u16 type = LOAD(skb, struct sk_buff, protocol);
-
-	if (type)
-		return type;
-	switch (frame->bytes[FRAME_PAYLOAD] >> 4) { /* ip_local_out() has yet to set it */
+	switch (ip >> 4 & 0xf) {
 	case 4:
 		return bpf_htons(ETH_P_IP);
 	case 6:
@@ -87,47 +50,78 @@ static __always_inline u16 ether_type(u64 skb, const struct frame *frame)
 }
 
 /*
- * An IP header whose length agrees with the skb's is complete. Without a
- * link-layer header only this makes a rejection final.
+ * A packet on its way out has an IP header before it is complete. It is once
+ * the length in it agrees with the skb's; and, because udp_send_skb() gets a
+ * packet whose UDP header is not made, once __ip_local_out() has set a UDP
+ * packet's protocol or ip6_output() its device. What is there before may be
+ * another packet's ports.
  */
-static __always_inline bool settled(const struct frame *frame, const struct headers *h, u16 type)
+static __always_inline bool is_complete(u64 skb, struct headers *h)
 {
-	const u8 *ip = &frame->bytes[FRAME_PAYLOAD];
-	u32 length = 0;
+	u64 ip = load_word(h->head + h->network);
+	u16 type = type_of_ip(ip);
+	u32 length;
 
-	if (config.never_settled)
+	switch (type) {
+	case bpf_htons(ETH_P_IP):
+		length = bpf_ntohs(ip >> 16);
+		if (length != h->length && (length || h->length <= 0xffff)) /* 0: BIG TCP */
+			return false;
+		if (!h->type && is_udp(load_word(h->head + h->network + 8) >> 8))
+			return false;
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		length = bpf_ntohs(ip >> 32);
+		if (length + IPV6_HEADER != h->length && (length || h->length <= 0xffff))
+			return false;
+		if (is_udp(ip >> 48) && !LOAD(skb, struct sk_buff, dev))
+			return false;
+		break;
+	default:
 		return false;
-	if (h->has_mac)
-		return true;
-	if (type == bpf_htons(ETH_P_IP))
-		length = ip[2] << 8 | ip[3];
-	else if (type == bpf_htons(ETH_P_IPV6))
-		length = (ip[4] << 8 | ip[5]) + 40;
-	return length == h->length;
-}
-
-static __always_inline bool is_udp(u8 protocol)
-{
-	return protocol == 17 || protocol == 136; /* UDP, UDP-Lite */
+	}
+	h->type = type;
+	return true;
 }
 
 /*
- * udp_send_skb() gets a packet whose IP header is made and whose UDP header is
- * not: what is there may be another packet's ports. Both are made once
- * __ip_local_out() has set the protocol or ip6_output() the device.
+ * Before eth_type_trans() on receive and ip_local_out() on transmit there is
+ * nothing to match. A network header counts when a link-layer header goes with
+ * it, as it does in a frame just received, or a route: until then the bytes
+ * behind it may be another packet's.
  */
-static __always_inline bool awaits_udp(u64 skb, const struct frame *frame, const struct headers *h,
-				       u16 type)
+static __always_inline bool find_headers_by(u64 skb, struct headers *h, bool direct)
 {
-	const u8 *ip = &frame->bytes[FRAME_PAYLOAD];
+	struct sk_buff *s = skb_at(skb, direct);
+	u32 length, data_offset;
 
-	if (h->has_mac)
+	h->mac = MEMBER(s, mac_header, direct);
+	h->has_mac = h->mac != NO_HEADER;
+	h->network = MEMBER(s, network_header, direct);
+	if (!h->has_mac && (!h->network || !MEMBER(s, _skb_refdst, direct)))
 		return false;
-	if (type == bpf_htons(ETH_P_IP) && is_udp(ip[9]))
-		return !LOAD(skb, struct sk_buff, protocol);
-	if (type == bpf_htons(ETH_P_IPV6) && is_udp(ip[6]))
-		return !LOAD(skb, struct sk_buff, dev);
-	return false;
+	if (!h->mac && !h->network) /* zeroed: being allocated, head is the last owner's */
+		return false;
+	if (!h->network)
+		h->network = h->mac + ETH_HEADER;
+	h->head = (u64)MEMBER(s, head, direct);
+	h->type = MEMBER(s, protocol, direct);
+	length = MEMBER(s, len, direct);
+	data_offset = (u64)MEMBER(s, data, direct) - h->head;
+	h->end = data_offset + length - MEMBER(s, data_len, direct);
+	h->length = data_offset + length - h->network;
+	if (h->network >= h->end)
+		return false;
+	if (!h->has_mac)
+		return is_complete(skb, h);
+	if (!h->type)
+		h->type = type_of_ip(load_word(h->head + h->network));
+	return true;
+}
+
+static __always_inline bool find_headers(u64 skb, struct headers *h)
+{
+	return config.direct_loads ? find_headers_by(skb, h, true) : find_headers_by(skb, h, false);
 }
 
 /* The Ethernet addresses, zero when the packet has no Ethernet header. */
@@ -138,17 +132,28 @@ static __always_inline void put_addresses(void *at, const struct headers *h)
 		bpf_probe_read_kernel(at, ETH_ADDRESSES, (void *)(h->head + h->mac));
 }
 
+/* Copy at most `most` bytes from the network header on; returns how many. */
+static __always_inline u32 capture(void *to, const struct headers *h, u32 most)
+{
+	u32 size = h->end - h->network;
+
+	if (size > most)
+		size = most;
+	if (size > FRAME_CAPTURE)
+		size = FRAME_CAPTURE;
+	return bpf_probe_read_kernel(to, size, (void *)(h->head + h->network)) ? 0 : size;
+}
+
 /*
  * One Ethernet frame serves every stage of the path: addresses, the tag that
- * hardware stripped, EtherType, and all from the network header on. Returns
- * where in frame->bytes it starts; the u32 before that is its length.
+ * hardware stripped, EtherType, and what follows from the network header on.
+ * Returns where in frame->bytes it starts; the u32 before that is its length.
  */
-static __always_inline u32 build_frame(u64 skb, struct frame *frame, const struct headers *h,
-				       u16 type)
+static __always_inline u32 build_frame(u64 skb, struct frame *frame, const struct headers *h)
 {
 	u16 proto, tci;
 
-	__builtin_memcpy(&frame->bytes[FRAME_PAYLOAD - 2], &type, sizeof(type));
+	__builtin_memcpy(&frame->bytes[FRAME_PAYLOAD - 2], &h->type, sizeof(h->type));
 	if (skb_vlan(skb, &proto, &tci)) {
 		tci = bpf_htons(tci);
 		put_addresses(&frame->bytes[0], h);
@@ -174,11 +179,13 @@ static __noinline int filter_frame(const u8 *start, const u8 *end)
 
 static __always_inline bool passes_metadata(u64 skb)
 {
-	u64 dev = (u64)LOAD(skb, struct sk_buff, dev);
-	u64 name[2] = {};
+	u64 dev, name[2] = {};
 
 	if (config.mark_mask && (LOAD(skb, struct sk_buff, mark) & config.mark_mask) != config.mark)
 		return false;
+	if (!config.netns && !config.interface[0])
+		return true;
+	dev = (u64)LOAD(skb, struct sk_buff, dev);
 	if (config.netns && skb_netns(skb, dev) != config.netns)
 		return false;
 	if (!config.interface[0])
@@ -187,27 +194,40 @@ static __always_inline bool passes_metadata(u64 skb)
 	return name[0] == config.interface[0] && name[1] == config.interface[1];
 }
 
-/* On a match the frame is left in `frame`, from `start` for `used` bytes. */
-static __always_inline enum verdict match(u64 skb, struct frame *frame, u32 *start, u32 *used)
+/*
+ * Does a packet whose headers are complete match? The frame stays in `frame`,
+ * `start` says where.
+ */
+static __always_inline enum verdict match(u64 skb, struct frame *frame, const struct headers *h)
 {
-	struct headers h;
-	u32 captured;
-	u16 type;
+	u32 captured = capture(&frame->bytes[FRAME_PAYLOAD], h, config.capture), start;
 
-	if (!passes_metadata(skb) || !find_headers(skb, &h))
-		return UNDECIDED;
-	captured = capture(frame, &h);
 	if (!captured)
 		return UNDECIDED;
-	type = ether_type(skb, frame);
-	if (awaits_udp(skb, frame, &h, type))
-		return UNDECIDED;
-	*start = build_frame(skb, frame, &h, type);
-	*used = FRAME_PAYLOAD - *start + captured;
-	if (!config.filtered ||
-	    filter_frame(&frame->bytes[*start], &frame->bytes[FRAME_PAYLOAD + captured]))
+	start = build_frame(skb, frame, h);
+	frame->start = start;
+	if (!config.filtered)
 		return MATCHED;
-	return settled(frame, &h, type) ? REJECTED : UNDECIDED;
+	if (start ? filter_frame(&frame->bytes[4], &frame->bytes[FRAME_PAYLOAD + captured])
+		  : filter_frame(&frame->bytes[0], &frame->bytes[FRAME_PAYLOAD + captured]))
+		return MATCHED;
+	return config.never_settled ? UNDECIDED : REJECTED;
+}
+
+/* What user space reads the flow from: the frame's head, and as much as has room. */
+static __always_inline void note_frame(struct record *r, const struct headers *h,
+				       const struct frame *frame)
+{
+	if (frame->start) { /* 4 when untagged, see build_frame() */
+		__builtin_memcpy(r->frame, &frame->bytes[4], ETH_HEADER);
+		r->frame_used = ETH_HEADER +
+				capture(&r->frame[ETH_HEADER], h, RECORD_FRAME - ETH_HEADER - 4);
+	} else {
+		__builtin_memcpy(r->frame, &frame->bytes[0], ETH_HEADER + 4);
+		r->frame_used =
+			ETH_HEADER + 4 +
+			capture(&r->frame[ETH_HEADER + 4], h, RECORD_FRAME - ETH_HEADER - 4);
+	}
 }
 
 #endif

@@ -15,16 +15,80 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const enum loss *keep_loss __attribute__((unused));
 const enum entry_kind *keep_entry_kind __attribute__((unused));
 const enum record_flag *keep_record_flag __attribute__((unused));
+const enum keep *keep_keep __attribute__((unused));
+const enum bucket_layout *keep_bucket_layout __attribute__((unused));
+const enum outcome *keep_outcome __attribute__((unused));
+const struct record *keep_record __attribute__((unused));
+
+/* What most packets meet at most functions, so nothing else comes before it. */
+static __always_inline bool is_rejected(u64 skb)
+{
+	return bucket_of(skb)->rejected == skb;
+}
+
+/*
+ * By trampolines and at tracepoints a program can be preempted, or interrupted by one
+ * of its own kind: what it has of its CPU would not be its own. Those at kprobes are
+ * not preempted, and interrupts on top of them are hidden in any case.
+ */
+static __always_inline void mask_interrupts(unsigned long *flags)
+{
+	if (config.masks_interrupts)
+		bpf_local_irq_save(flags);
+}
+
+static __always_inline void unmask_interrupts(unsigned long *flags)
+{
+	if (config.masks_interrupts)
+		bpf_local_irq_restore(flags);
+}
+
+static __always_inline int visit_masked(u64 skb, u64 function, u64 stack_pointer, enum start start)
+{
+	unsigned long flags;
+
+	mask_interrupts(&flags);
+	visit(skb, function, stack_pointer, start);
+	unmask_interrupts(&flags);
+	return 0;
+}
+
+static __always_inline int visit_birth_masked(u64 skb, u64 old, u64 function, u64 stack_pointer)
+{
+	unsigned long flags;
+
+	mask_interrupts(&flags);
+	visit_birth(skb, old, function, stack_pointer);
+	unmask_interrupts(&flags);
+	return 0;
+}
+
+static __always_inline int forget_masked(u64 skb)
+{
+	unsigned long flags;
+
+	mask_interrupts(&flags);
+	forget(skb);
+	unmask_interrupts(&flags);
+	return 0;
+}
+
+/* The rest of at_function(), apart because it saves registers. */
+static __noinline int seek_at_function(struct pt_regs *ctx, u64 skb, enum start start)
+{
+	return visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
+}
 
 static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start start)
 {
-	struct visit v = {
-		.skb = skb,
-		.function = bpf_get_func_ip(ctx),
-		.stack_pointer = ctx->sp,
-	};
+	u32 bucket = bucket_index(skb);
+	const volatile struct bucket *b = &buckets[bucket];
 
-	return visit(&v, start);
+	if (b->rejected == skb)
+		return 0;
+	if (b->followed[0] == skb)
+		return append_at_function(ctx, journeys[bucket], skb);
+	return seek_at_function(ctx, skb, start);
 }
 
 static __always_inline int at_function_by_reference(struct pt_regs *ctx, u64 reference)
@@ -110,14 +174,24 @@ int function_late1(struct pt_regs *ctx)
 SEC("kprobe.multi/birth")
 int function_birth(struct pt_regs *ctx)
 {
-	struct visit v = {
-		.skb = ctx->di,
-		.function = bpf_get_func_ip(ctx),
-		.stack_pointer = ctx->sp,
-	};
-
 	at_function(ctx, ctx->si, MAY_START);
-	return visit_birth(&v, ctx->si);
+	return visit_birth(ctx->di, ctx->si, bpf_get_func_ip(ctx), ctx->sp);
+}
+
+/* Functions that merge the packet that is their second argument into the first. */
+SEC("kprobe.multi/merge")
+int function_merge(struct pt_regs *ctx)
+{
+	at_function(ctx, ctx->si, MAY_START);
+	return visit_merge(ctx->si, ctx->di);
+}
+
+/* Functions that put the tail of a packet that TCP keeps, their first argument, into the second. */
+SEC("kprobe.multi/split")
+int function_split(struct pt_regs *ctx)
+{
+	at_function(ctx, ctx->di, MAY_START);
+	return split_kept(ctx->di, ctx->si);
 }
 
 static __always_inline int at_end(struct pt_regs *ctx, u64 skb)
@@ -139,6 +213,217 @@ int function_end2(struct pt_regs *ctx)
 }
 
 /*
+ * The same by trampolines: an entry costs less than half of a kprobe's. They see the
+ * arguments as an array, and no registers. One program serves many functions since
+ * 7.2; before, user space loads one copy for each function.
+ */
+static __always_inline u64 traced_argument(u64 *ctx, u32 number)
+{
+	u64 value = 0;
+
+	bpf_get_func_arg(ctx, number - 1, &value);
+	return value;
+}
+
+/*
+ * Where the return address of the traced function lies. The trampoline pushes the
+ * frame pointer and, if it calls the function itself, has room for its result, then
+ * come the arguments; it has been called from the function's first bytes or, if it
+ * calls the function itself, may have been jumped to (arch_prepare_bpf_trampoline).
+ */
+#define CALL_SITE 16
+
+static __always_inline u64 return_address_at(u64 *ctx, u64 function)
+{
+	u64 *above = ctx + (bpf_get_func_arg_cnt(ctx) & 15); /* at most 12 */
+
+	if (load_word((u64)&above[1]) - function < CALL_SITE)
+		return (u64)&above[2];
+	if (load_word((u64)&above[2]) - function < CALL_SITE)
+		return (u64)&above[3];
+	return (u64)&above[2];
+}
+
+static __always_inline void append_at_traced_by(u64 *ctx, struct journey *j, u64 skb, bool direct)
+{
+	u64 now, function;
+
+	if (!arrive(j, skb, direct))
+		return;
+	now = bpf_ktime_get_ns();
+	function = bpf_get_func_ip(ctx);
+	enter(j, function, as_number(j, return_address_at(ctx, function)), now, direct);
+}
+
+static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
+{
+	unsigned long flags;
+
+	mask_interrupts(&flags);
+	if (config.direct_loads)
+		append_at_traced_by(ctx, j, skb, true);
+	else
+		append_at_traced_by(ctx, j, skb, false);
+	unmask_interrupts(&flags);
+	return 0;
+}
+
+/* The rest of at_traced(), apart because it saves registers. */
+static __noinline int seek_at_traced(u64 *ctx, u64 skb, enum start start)
+{
+	u64 function = bpf_get_func_ip(ctx);
+
+	return visit_masked(skb, function, return_address_at(ctx, function), start);
+}
+
+static __always_inline int at_traced(u64 *ctx, u64 skb, enum start start)
+{
+	u32 bucket = bucket_index(skb);
+	const volatile struct bucket *b = &buckets[bucket];
+
+	if (b->rejected == skb)
+		return 0;
+	if (b->followed[0] == skb)
+		return append_at_traced(ctx, journeys[bucket], skb);
+	return seek_at_traced(ctx, skb, start);
+}
+
+static __always_inline int at_traced_by_reference(u64 *ctx, u32 number)
+{
+	u64 reference = traced_argument(ctx, number);
+
+	return reference ? at_traced(ctx, load_word(reference), MAY_START) : 0;
+}
+
+SEC("fentry/skb1")
+int traced_skb1(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 1), MAY_START);
+}
+
+SEC("fentry/skb2")
+int traced_skb2(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 2), MAY_START);
+}
+
+SEC("fentry/skb3")
+int traced_skb3(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 3), MAY_START);
+}
+
+SEC("fentry/skb4")
+int traced_skb4(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 4), MAY_START);
+}
+
+SEC("fentry/skb5")
+int traced_skb5(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 5), MAY_START);
+}
+
+SEC("fentry/skb6")
+int traced_skb6(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 6), MAY_START);
+}
+
+SEC("fentry/ref1")
+int traced_ref1(u64 *ctx)
+{
+	return at_traced_by_reference(ctx, 1);
+}
+
+SEC("fentry/ref2")
+int traced_ref2(u64 *ctx)
+{
+	return at_traced_by_reference(ctx, 2);
+}
+
+SEC("fentry/ref3")
+int traced_ref3(u64 *ctx)
+{
+	return at_traced_by_reference(ctx, 3);
+}
+
+SEC("fentry/ref4")
+int traced_ref4(u64 *ctx)
+{
+	return at_traced_by_reference(ctx, 4);
+}
+
+SEC("fentry/ref5")
+int traced_ref5(u64 *ctx)
+{
+	return at_traced_by_reference(ctx, 5);
+}
+
+SEC("fentry/late1")
+int traced_late1(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 1), NO_START);
+}
+
+SEC("fentry/birth")
+int traced_birth(u64 *ctx)
+{
+	u64 skb = traced_argument(ctx, 1), old = traced_argument(ctx, 2);
+	u64 function = bpf_get_func_ip(ctx);
+
+	at_traced(ctx, old, MAY_START);
+	return visit_birth_masked(skb, old, function, return_address_at(ctx, function));
+}
+
+SEC("fentry/merge")
+int traced_merge(u64 *ctx)
+{
+	u64 skb = traced_argument(ctx, 2);
+
+	at_traced(ctx, skb, MAY_START);
+	return visit_merge(skb, traced_argument(ctx, 1));
+}
+
+SEC("fentry/split")
+int traced_split(u64 *ctx)
+{
+	u64 skb = traced_argument(ctx, 1);
+
+	at_traced(ctx, skb, MAY_START);
+	return split_kept(skb, traced_argument(ctx, 2));
+}
+
+static __always_inline int at_traced_end(u64 *ctx, u64 skb)
+{
+	at_traced(ctx, skb, NO_START);
+	return forget_masked(skb);
+}
+
+SEC("fentry/end1")
+int traced_end1(u64 *ctx)
+{
+	return at_traced_end(ctx, traced_argument(ctx, 1));
+}
+
+SEC("fentry/end2")
+int traced_end2(u64 *ctx)
+{
+	return at_traced_end(ctx, traced_argument(ctx, 2));
+}
+
+/* Functions that return a packet just allocated. */
+SEC("fexit/allocated")
+int traced_allocated(u64 *ctx)
+{
+	u64 skb = 0;
+
+	bpf_get_func_ret(ctx, &skb);
+	return begin_life(skb);
+}
+
+/*
  * User space loads one copy of these a tracepoint, with its number in place of
  * the constant: raw tracepoints have no other way to tell which one they are.
  */
@@ -152,9 +437,7 @@ static __always_inline u64 tracepoint_number(void)
 
 static __always_inline int at_tracepoint(u64 skb, enum start start)
 {
-	struct visit v = { .skb = skb, .function = tracepoint_number() };
-
-	return visit(&v, start);
+	return is_rejected(skb) ? 0 : visit_masked(skb, tracepoint_number(), 0, start);
 }
 
 SEC("raw_tp/skb1")
@@ -189,11 +472,14 @@ int tracepoint_skb5(struct bpf_raw_tracepoint_args *ctx)
 
 static __always_inline int on_drop(u64 skb, u64 location, u32 reason)
 {
-	count_drop(skb, location, reason);
+	struct drop_key key = { .location = location, .reason = reason };
+
+	describe_drop(&key, skb);
+	count_drop(&key, skb);
 	if (config.drop_ends)
 		at_tracepoint(skb, MAY_START);
-	mark_drop(skb, location, reason);
-	return config.drop_ends ? forget(skb) : 0;
+	mark_drop(&key, skb);
+	return config.drop_ends ? forget_masked(skb) : 0;
 }
 
 /* Since 5.17 (c504e5c2f964) the tracepoint gives a reason. */
@@ -213,7 +499,7 @@ SEC("raw_tp/consume_skb")
 int tracepoint_consume_skb(struct bpf_raw_tracepoint_args *ctx)
 {
 	at_tracepoint(ctx->args[0], NO_START);
-	return forget(ctx->args[0]);
+	return forget_masked(ctx->args[0]);
 }
 
 /*
@@ -223,22 +509,19 @@ int tracepoint_consume_skb(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/expire")
 int expire_bucket(struct bpf_raw_tracepoint_args *ctx)
 {
-	u32 index = ctx->args[0] & config.bucket_mask;
-	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &index);
+	u32 index = ctx->args[0] & (BUCKETS - 1);
 	u64 timeout_ns = ctx->args[1];
 	u64 now = bpf_ktime_get_ns();
 	struct journey *j;
 
-	if (!bucket)
-		return 0;
 	for (int way = 0; way < BUCKET_WAYS; way++) {
-		u64 skb = bucket->followed[way];
+		u64 skb = buckets[index].followed[way];
 
 		j = journey_at(index, way);
-		if (skb <= TAKEN || !j || j->record.last_ns + timeout_ns > now)
+		if (skb <= TAKEN || j->record.last_ns + timeout_ns > now)
 			continue;
 		j->record.flags |= RECORD_EXPIRED;
-		end_journey(bucket, way, skb, j);
+		end_journey(index, way, skb, j);
 	}
 	return 0;
 }

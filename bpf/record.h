@@ -6,14 +6,28 @@
 #include "kernel.h"
 
 #define RECORD_ENTRIES 64
-#define RECORD_FRAME 112
+#define RECORD_FRAME 104
 
 enum record_flag {
 	RECORD_MORE = 1 << 0, /* another part follows */
-	RECORD_DROPPED = 1 << 1, /* drop_reason and drop_location are valid */
+	RECORD_DROPPED = 1 << 1, /* what begins with drop_ is valid */
 	RECORD_EXPIRED = 1 << 2, /* no end was seen in time */
 	RECORD_CUT = 1 << 3, /* hops beyond max_hops are missing */
 	RECORD_NO_DEPTH = 1 << 4, /* no stack pointer at this source */
+	RECORD_CERTAIN = 1 << 5, /* kept whatever the sampling */
+	RECORD_UNWANTED = 1 << 6, /* a part was sent before it was clear that it is not kept */
+	RECORD_RETRANSMISSION = 1 << 7, /* of what TCP first sent as the parent */
+};
+
+/* How a journey ends, in the order in which user space numbers it. */
+enum outcome {
+	OUTCOME_CONSUMED,
+	OUTCOME_DELIVERED,
+	OUTCOME_TRANSMITTED,
+	OUTCOME_DROPPED,
+	OUTCOME_ABSORBED,
+	OUTCOME_EXPIRED,
+	OUTCOMES,
 };
 
 /*
@@ -44,19 +58,25 @@ struct record {
 	u64 start_ns; /* CLOCK_MONOTONIC */
 	u64 last_ns; /* time of the last hop */
 	u64 drop_location;
+	u64 cgroup; /* id of the process' cgroup v2, 0 when no process is known */
 	u32 drop_reason;
 	u32 pid; /* 0 when no process is known */
 	u32 parent_hop; /* index of the parent's hop in which it was made */
 	u32 maker; /* what called the function that made it: low word of an address */
+	u32 random; /* of the family: the sampling goes by it */
 	u16 flags;
 	u16 part;
 	u16 entries_used;
 	u16 frame_used;
+	u8 outcome; /* enum outcome; in the last part */
+	u8 drop_protocol; /* as in struct drop_key */
+	u16 drop_ether_type;
+	u64 absorber; /* the journey of the packet that this one was last merged into, 0 for none */
 	char command[NAME_SIZE];
 	u8 frame[RECORD_FRAME];
 	struct entry entries[RECORD_ENTRIES];
 };
 #define RECORD_HEADER __builtin_offsetof(struct record, entries)
-_Static_assert(RECORD_HEADER == 200, "pkg/tracer/internal/probe mirrors this");
+_Static_assert(RECORD_HEADER == 216, "pkg/tracer/internal/probe mirrors this");
 
 #endif

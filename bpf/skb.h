@@ -7,33 +7,48 @@
 
 #define NO_HEADER 0xffff /* skb->mac_header when unset */
 
+#define DIRECT(address, type) \
+	((type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)))
+
 /*
- * Load a member of a kernel structure. A read-only cast (6.2) makes it one
- * instruction where bpf_probe_read_kernel costs a call; both survive a bad
+ * A member of a kernel structure. Directly, by a pointer from a read-only cast (6.2),
+ * it is one instruction where bpf_probe_read_kernel costs a call; both survive a bad
  * address.
  */
-#define LOAD(address, type, member)                                                           \
-	({                                                                                    \
-		__typeof__(((type *)0)->member) loaded;                                       \
-		if (config.direct_loads)                                                      \
-			loaded = ((type *)bpf_rdonly_cast((void *)(address),                  \
-							  bpf_core_type_id_kernel(type)))     \
-					 ->member;                                            \
-		else                                                                          \
-			bpf_core_read(&loaded, sizeof(loaded), &((type *)(address))->member); \
-		loaded;                                                                       \
+#define MEMBER(s, member, direct)                                             \
+	({                                                                    \
+		__typeof__((s)->member) loaded;                               \
+		if (direct)                                                   \
+			loaded = (s)->member;                                 \
+		else                                                          \
+			bpf_core_read(&loaded, sizeof(loaded), &(s)->member); \
+		loaded;                                                       \
 	})
 
-static __always_inline u64 load_word(u64 address)
+/* The same of a structure whose other members are not asked for. */
+#define LOAD(address, type, member)                                        \
+	(config.direct_loads ? MEMBER(DIRECT(address, type), member, true) \
+			     : MEMBER((type *)(address), member, false))
+
+/* For several members of one skb: a cast for all, and nothing asked for each. */
+static __always_inline struct sk_buff *skb_at(u64 skb, bool direct)
+{
+	return direct ? DIRECT(skb, struct sk_buff) : (struct sk_buff *)skb;
+}
+
+static __always_inline u64 load_word_by(u64 address, bool direct)
 {
 	u64 word = 0;
 
-	if (config.direct_loads)
-		return ((struct pt_regs *)bpf_rdonly_cast((void *)address,
-							  bpf_core_type_id_kernel(struct pt_regs)))
-			->r15;
+	if (direct)
+		return DIRECT(address, struct pt_regs)->r15;
 	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
 	return word;
+}
+
+static __always_inline u64 load_word(u64 address)
+{
+	return load_word_by(address, config.direct_loads);
 }
 
 static __always_inline u32 device_netns(u64 dev)
@@ -59,8 +74,18 @@ static __always_inline u32 skb_netns(u64 skb, u64 dev)
 
 static __always_inline void device_name(u64 dev, void *name)
 {
-	if (dev)
+	u64 *words = name;
+
+	if (!dev)
+		return;
+	if (config.direct_loads) {
+		const u64 *from = (void *)DIRECT(dev, struct net_device)->name;
+
+		words[0] = from[0];
+		words[1] = from[1];
+	} else {
 		bpf_core_read(name, NAME_SIZE, &((struct net_device *)dev)->name);
+	}
 }
 
 /* The 802.1Q tag that hardware or the stack keeps beside the packet. */

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/prometheus/common/promslog"
 
@@ -19,8 +21,8 @@ var errRefused = errors.New("the kernel refused to attach to some functions")
 // check attaches everything, says what was attached and what was not, and
 // detaches. Functions that cannot be attached by their nature are listed, but
 // only what the kernel refused is a failure.
-func check(s *settings, out io.Writer) (err error) {
-	t, err := openTracer(s, promslog.NewNopLogger())
+func check(ctx context.Context, s *settings, out io.Writer) (err error) {
+	t, err := openTracer(ctx, s, promslog.NewNopLogger())
 	if err != nil {
 		return err
 	}
@@ -39,14 +41,16 @@ func check(s *settings, out io.Writer) (err error) {
 	return nil
 }
 
+// listMisses writes the names under the reason that they share, and how many do.
 func listMisses(out io.Writer, title string, misses []tracer.Miss) {
-	if len(misses) == 0 {
-		return
-	}
-	fmt.Fprintf(out, "\n%s:\n", title)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	names := make(map[string][]string)
 	for _, miss := range misses {
-		fmt.Fprintf(table, "  %s\t%s\n", miss.Name, strings.ReplaceAll(miss.Reason, "\n", " "))
+		names[miss.Reason] = append(names[miss.Reason], miss.Name)
 	}
-	_ = table.Flush()
+	for _, reason := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintf(out, "\n%s, %d: %s\n", title, len(names[reason]), strings.ReplaceAll(reason, "\n", " "))
+		for _, name := range names[reason] {
+			fmt.Fprintf(out, "  %s\n", name)
+		}
+	}
 }

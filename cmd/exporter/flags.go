@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"github.com/skbpath/skbpath/pkg/export/profile"
 	"github.com/skbpath/skbpath/pkg/tracer"
 )
 
@@ -69,6 +70,12 @@ func parse(args []string, out io.Writer) (*settings, error) {
 	if !strings.HasPrefix(s.telemetryPath, "/") || s.telemetryPath == "/" {
 		return nil, &tracer.UsageError{Err: fmt.Errorf("--web.telemetry-path %q: must begin with / and name a page", s.telemetryPath)}
 	}
+	if slices.Contains([]string{profile.Path, healthyPath, readyPath}, s.telemetryPath) {
+		return nil, &tracer.UsageError{Err: fmt.Errorf("--web.telemetry-path %q: is another page's", s.telemetryPath)}
+	}
+	if s.tracer.MaxHops == 0 || s.tracer.Timeout == 0 { // tracer.Config has its defaults there
+		return nil, &tracer.UsageError{Err: errors.New("--journey.max-hops and --journey.timeout must be above zero")}
+	}
 	s.tracer.Filter = strings.Join(*words, " ")
 	return s, nil
 }
@@ -76,8 +83,8 @@ func parse(args []string, out io.Writer) (*settings, error) {
 func addTracerFlags(app *kingpin.Application, c *tracer.Config) {
 	app.Flag("probe.source", "Where hops come from: auto, functions or tracepoints.").
 		Default("auto").SetValue(&choice{"probe.source", []string{"auto", "functions", "tracepoints"}, &c.Source})
-	app.Flag("probe.backend", "How functions are attached: auto, kprobe-multi or kprobe.").
-		Default("auto").SetValue(&choice{"probe.backend", []string{"auto", "kprobe-multi", "kprobe"}, &c.Backend})
+	app.Flag("probe.backend", "How functions are attached: auto, fentry-multi, kprobe-multi or kprobe.").
+		Default("auto").SetValue(&choice{"probe.backend", []string{"auto", "fentry-multi", "kprobe-multi", "kprobe"}, &c.Backend})
 	app.Flag("probe.functions", "Attach only functions whose whole name matches this regular expression.").
 		PlaceHolder("RE2").StringVar(&c.Functions)
 	app.Flag("probe.kmods", "Attach to functions of this kernel module too. Repeatable.").
@@ -87,6 +94,10 @@ func addTracerFlags(app *kingpin.Application, c *tracer.Config) {
 		PlaceHolder("NETNS").StringVar(&c.Netns)
 	app.Flag("filter.interface", "Only packets on an interface of this name.").PlaceHolder("NAME").StringVar(&c.Interface)
 	app.Flag("filter.mark", "Only packets with this mark.").PlaceHolder("VALUE[/MASK]").StringVar(&c.Mark)
+	app.Flag("journey.keep", "Which journeys become traces: all, dropped or slow:DURATION. Repeatable; metrics cover every packet.").
+		PlaceHolder("RULE").StringsVar(&c.Keep)
+	app.Flag("journey.sample", "Of the journeys that all keeps, keep one in N.").PlaceHolder("1/N").StringVar(&c.Sample)
+	app.Flag("journey.rate-limit", "Keep at most so many journeys a second.").PlaceHolder("N/s").StringVar(&c.RateLimit)
 	app.Flag("journey.timeout", "A packet not seen for so long has expired.").
 		Default(tracer.DefaultTimeout.String()).DurationVar(&c.Timeout)
 	app.Flag("journey.max-hops", "Hops recorded of one journey; the rest is counted as lost.").

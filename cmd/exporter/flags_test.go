@@ -30,7 +30,8 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"--no-such-flag"}, {"--print=xml"}, {"--probe.backend=magic"}, {"--journey.max-hops=many"},
-		{"--journey.timeout=1"}, {"--web.telemetry-path=metrics"}, {"--web.telemetry-path=/"},
+		{"--journey.max-hops=0"}, {"--journey.timeout=0s"}, {"--journey.timeout=1"}, {"--web.telemetry-path=metrics"}, {"--web.telemetry-path=/"},
+		{"--web.telemetry-path=/debug/packets/profile"}, {"--web.telemetry-path=/-/healthy"}, {"--web.telemetry-path=/-/ready"},
 	} {
 		_, err := parse(args, new(bytes.Buffer))
 		var usage *tracer.UsageError

@@ -5,12 +5,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
+
+	"github.com/prometheus/common/version"
 
 	"github.com/skbpath/skbpath/pkg/tracer"
 )
@@ -23,7 +28,18 @@ const (
 )
 
 func main() {
+	version.Version = cmp.Or(version.Version, buildVersion())
 	os.Exit(run(os.Args[1:]))
+}
+
+// buildVersion is for a binary that the Makefile did not stamp: what Go knows of
+// the module it was built from.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return strings.Trim(info.Main.Version, "()") // (devel)
 }
 
 func run(args []string) int {
@@ -34,7 +50,7 @@ func run(args []string) int {
 	case errors.Is(err, errAnswered):
 		return exitDone
 	case err == nil && s.check:
-		err = check(s, os.Stdout)
+		err = check(ctx, s, os.Stdout)
 	case err == nil:
 		err = trace(ctx, s)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/skbpath/skbpath/pkg/export"
 	"github.com/skbpath/skbpath/pkg/export/otlp"
+	"github.com/skbpath/skbpath/pkg/export/profile"
 	"github.com/skbpath/skbpath/pkg/export/prom"
 	"github.com/skbpath/skbpath/pkg/export/term"
 	"github.com/skbpath/skbpath/pkg/tracer"
@@ -27,9 +28,11 @@ const flushTimeout = 5 * time.Second
 
 // trace runs the pipeline until the context ends:
 //
-//	kernel ─ tracer ─Journey→ fan-out ─┬→ otlp   OTLP, where an endpoint is set
-//	                                   ├→ prom   /metrics
-//	                                   └→ print  standard output
+//	kernel ─ tracer ─Journey→ fan-out ─┬→ otlp       OTLP, where an endpoint is set
+//	         │                         ├→ exemplars  of its traces, for prom
+//	         │                         ├→ profile    /debug/packets/profile
+//	         │                         └→ print      standard output
+//	         └─ counts ─────────────────→ prom       /metrics
 //
 // Everything that can fail without touching the kernel comes first.
 func trace(ctx context.Context, s *settings) (err error) {
@@ -40,17 +43,28 @@ func trace(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer func() { listeners.close() }()
-	routes, metrics, err := openSinks(ctx, s, log)
+	sinks, err := openSinks(ctx, s, log)
 	if err != nil {
 		return err
 	}
-	t, err := openTracer(s, log)
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	web, err := serve(s, listeners, sinks.profile, log, fail)
+	if err != nil {
+		return err
+	}
+	defer web.close()
+	loading := time.Now()
+	t, err := openTracer(ctx, s, log)
+	if errors.Is(err, context.Canceled) { // asked to end before it began
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
 
-	fanout := export.NewFanout(log, routes...)
+	fanout := export.NewFanout(log, sinks.routes...)
 	defer func() {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 		defer cancel()
@@ -58,14 +72,13 @@ func trace(ctx context.Context, s *settings) (err error) {
 			log.Warn("not everything was sent before the end", "err", err)
 		}
 	}()
-	collector := prom.NewCollector(metrics, t, fanout.Losses, log)
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	stopServing, err := serve(s, listeners, collector, log, fail)
-	if err != nil {
+	if err := sinks.recordOnDemand(t); err != nil {
 		return err
 	}
-	defer stopServing()
+	web.open(prom.NewCollector(prom.Config{
+		Kernel: t, Loaded: loading, Losses: fanout.Losses, Fill: fanout.Fill, Exemplars: sinks.exemplars, Log: log,
+	}))
+	defer web.close() // before what it shows
 	if err := announce(s.readyFile); err != nil {
 		return err
 	}
@@ -79,41 +92,64 @@ func trace(ctx context.Context, s *settings) (err error) {
 	return nil
 }
 
-// openSinks returns a route to every sink asked for, and the sink of /metrics.
-func openSinks(ctx context.Context, s *settings, log *slog.Logger) ([]export.Route, *prom.Sink, error) {
-	metrics := prom.NewSink()
-	routes := []export.Route{{Sink: metrics}}
+// sinks is where journeys go. The profile, which is asked for what it holds, is
+// the first.
+type sinks struct {
+	profile   *profile.Sink
+	exemplars *prom.Exemplars // nil without traces, to which they lead
+	routes    []export.Route  // to all
+}
+
+func (s *sinks) add(r export.Route) { s.routes = append(s.routes, r) }
+
+// recordOnDemand has journeys recorded only while a profile is, where no other
+// sink takes them.
+func (s *sinks) recordOnDemand(t *tracer.Tracer) error {
+	if len(s.routes) > 1 {
+		return nil
+	}
+	s.profile.OnDemand(t.Record)
+	return t.Record(false)
+}
+
+// openSinks opens every sink asked for.
+func openSinks(ctx context.Context, s *settings, log *slog.Logger) (*sinks, error) {
+	all := &sinks{profile: profile.NewSink()}
+	all.add(export.Route{Sink: all.profile})
 	traces := otlp.Enabled(os.Getenv)
 	if traces {
 		sink, err := otlp.New(ctx, otlp.Config{Version: version.Version, Getenv: os.Getenv, Log: log})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		routes = append(routes, export.Route{Sink: sink, Limits: sink.Limits()})
+		all.add(export.Route{Sink: sink, Limits: sink.Limits()})
+		all.exemplars = prom.NewExemplars()
+		all.add(export.Route{Sink: all.exemplars})
 	}
 	switch {
 	case s.print == "json":
-		routes = append(routes, export.Route{Sink: term.NewJSON(os.Stdout)})
+		all.add(export.Route{Sink: term.NewJSON(os.Stdout)})
 	case s.print == "text", s.print == "" && !traces:
-		routes = append(routes, export.Route{Sink: term.NewText(os.Stdout, term.Colour(os.Stdout, os.Getenv))})
+		all.add(export.Route{Sink: term.NewText(os.Stdout, term.Colour(os.Stdout, os.Getenv))})
 	}
-	return routes, metrics, nil
+	return all, nil
 }
 
 // openTracer attaches to the kernel and logs what it got.
-func openTracer(s *settings, log *slog.Logger) (*tracer.Tracer, error) {
+func openTracer(ctx context.Context, s *settings, log *slog.Logger) (*tracer.Tracer, error) {
 	config := s.tracer
 	config.Log = log
 	progress := newProgress(os.Stderr)
 	config.Progress = progress.show
-	t, err := tracer.Open(config)
+	t, err := tracer.Open(ctx, config)
 	progress.clear()
 	if err != nil {
 		return nil, err
 	}
 	report := t.Report()
 	log.Info("attached to the kernel", "hops", report.Source, "backend", report.Backend,
-		"attached", report.Attached, "refused", len(report.Refused), "skipped", len(report.Skipped))
+		"attached", report.Attached, "refused", len(report.Refused), "skipped", len(report.Skipped),
+		"hint", "with --check, skbpath names what is skipped and why")
 	for _, miss := range report.Refused {
 		log.Warn("not traced", "name", miss.Name, "reason", miss.Reason)
 	}

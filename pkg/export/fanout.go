@@ -76,6 +76,16 @@ func (f *Fanout) Losses() []journey.Loss {
 	return all
 }
 
+// Fill returns, per sink, how full its queue is: 0 is empty, and at 1 the next
+// journey may find no room.
+func (f *Fanout) Fill() map[string]float64 {
+	all := make(map[string]float64, len(f.routes))
+	for _, r := range f.routes {
+		all[r.sink.Name()] = r.fill()
+	}
+	return all
+}
+
 // Close lets every queue drain and closes every sink, all at the same time.
 // When ctx ends first, the journeys left are counted as lost by shutdown and a
 // sink that does not return is left behind. Close works once; later calls

@@ -129,6 +129,32 @@ func TestSlowSinkLosesOnlyItsOwn(t *testing.T) {
 	}
 }
 
+// TestFill: of the nearer bound, before and after the sink catches up.
+func TestFill(t *testing.T) {
+	s := &fakeSink{name: "s", entered: make(chan struct{}), gate: make(chan struct{})}
+	f := NewFanout(nil, Route{Sink: s, Limits: Limits{Journeys: 4, Hops: 100}})
+	want := func(ratio float64) {
+		t.Helper()
+		if got := f.Fill(); len(got) != 1 || got["s"] != ratio {
+			t.Errorf("fill is %v, want %v", got, ratio)
+		}
+	}
+	want(0)
+	f.Emit(&journey.Journey{})
+	<-s.entered // none waits while the sink has one
+	want(0)
+	f.Emit(&journey.Journey{Hops: make([]journey.Hop, 10)})
+	want(0.25) // a journey of four, ten hops of a hundred
+	f.Emit(&journey.Journey{Hops: make([]journey.Hop, 80)})
+	want(0.9)
+	s.entered = nil
+	close(s.gate)
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(0)
+}
+
 func TestHopsBoundTheQueue(t *testing.T) {
 	s := &fakeSink{name: "s", entered: make(chan struct{}), gate: make(chan struct{})}
 	f := NewFanout(nil, Route{Sink: s, Limits: Limits{Journeys: 100, Hops: 10}})

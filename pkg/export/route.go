@@ -58,6 +58,14 @@ func (r *route) offer(j *journey.Journey) {
 	}
 }
 
+// fill is the share in use of the limit that is nearer. A single journey that is
+// longer than the limit counts as the limit; so does one about to be refused.
+func (r *route) fill() float64 {
+	journeys := float64(len(r.queue)) / float64(r.limits.Journeys)
+	hops := float64(r.hops.Load()) / float64(r.limits.Hops)
+	return min(max(journeys, hops), 1)
+}
+
 func (r *route) refuse(hops int64) {
 	r.hops.Add(-hops)
 	r.queueFull.Add(1)

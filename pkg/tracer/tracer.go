@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tracer is the door to the kernel half: Open attaches to the running
-// kernel, Run hands out journeys, Stats tells what was seen and what was not.
+// kernel, Run hands out journeys, Drops and its
+// like tell what was seen, Losses what was not.
 package tracer
 
 import (
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"strconv"
@@ -26,7 +28,7 @@ import (
 // follows every packet by the best mechanism the kernel has.
 type Config struct {
 	Source     string // auto (also ""), functions, tracepoints
-	Backend    string // auto (also ""), kprobe-multi, kprobe
+	Backend    string // auto (also ""), fentry-multi, kprobe-multi, kprobe
 	Functions  string // regular expression on whole function names, "" for all
 	Modules    []string
 	AllModules bool
@@ -35,6 +37,15 @@ type Config struct {
 	Netns     string // path, name below /run/netns or inode:NUMBER; "" for any
 	Interface string // name, "" for any
 	Mark      string // VALUE or VALUE/MASK, "" for any
+
+	// Keep says which journeys become traces: all, dropped, slow:DURATION; nil
+	// for all. Metrics cover every packet in any case.
+	Keep []string
+	// Sample thins what all keeps to one in N, as 1/N; "" for no thinning.
+	Sample string
+	// RateLimit is how many journeys a second are kept at most, as N/s; "" for
+	// no limit.
+	RateLimit string
 
 	Timeout time.Duration // a journey not seen for so long expires; 0 for 30 s
 	MaxHops int           // recorded of one journey; 0 for 1024
@@ -60,11 +71,14 @@ type Tracer struct {
 	probe     *probe.Probe
 	assembler *journey.Assembler
 	traceIDs  traceIDs
+	sampling  journey.Sampling // of a journey that was not kept for certain
+	naming    *naming
 }
 
 // Open checks the configuration, loads and attaches. A *UsageError in the
-// chain means that the caller asked for something that cannot be.
-func Open(c Config) (*Tracer, error) {
+// chain means that the caller asked for something that cannot be. When the context
+// ends before all is attached, what is gets detached, and the error is its cause.
+func Open(ctx context.Context, c Config) (*Tracer, error) {
 	options, err := c.options()
 	if err != nil {
 		return nil, &UsageError{err}
@@ -72,12 +86,17 @@ func Open(c Config) (*Tracer, error) {
 	if missing := missingCapabilities(); missing != "" {
 		return nil, fmt.Errorf("not permitted: run as root or grant %s", missing)
 	}
-	p, err := probe.Open(options)
+	p, err := probe.Open(ctx, options)
 	if err != nil {
 		return nil, explainPermission(err)
 	}
+	naming, err := openNaming(options.Log)
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	return &Tracer{
-		probe: p, assembler: journey.NewAssembler(), traceIDs: traceIDs{rand.Uint64(), rand.Uint64()},
+		probe: p, naming: naming, assembler: journey.NewAssembler(), traceIDs: traceIDs{rand.Uint64(), rand.Uint64()},
+		sampling: journey.Sampling{Threshold: options.Threshold, Unknown: options.RateLimit != 0},
 	}, nil
 }
 
@@ -86,17 +105,22 @@ func Open(c Config) (*Tracer, error) {
 func (t *Tracer) Run(ctx context.Context, emit func(*journey.Journey)) error {
 	return t.probe.Read(ctx, func(part *journey.Record) {
 		whole := t.assembler.Add(part)
-		if whole == nil {
+		if whole == nil || whole.Unwanted {
 			return
 		}
 		j := journey.Build(whole)
-		j.TraceID = t.traceIDs.of(j.RootID)
+		j.TraceID = t.traceIDs.of(j.RootID, whole.Random)
+		j.Sampling = t.sampling
+		if whole.Certain {
+			j.Sampling.Threshold = 0
+		}
+		t.naming.complete(j, whole.Cgroup)
 		emit(j)
 	})
 }
 
 // Close detaches everything.
-func (t *Tracer) Close() error { return t.probe.Close() }
+func (t *Tracer) Close() error { return errors.Join(t.probe.Close(), t.naming.close()) }
 
 // Report is what a Tracer attached to, and what it could not attach to and why.
 type Report = probe.Report
@@ -120,21 +144,38 @@ func (t *Tracer) Probes() []journey.ProbeCount {
 // Drops is the host-wide count of dropped packets, whatever the filter.
 func (t *Tracer) Drops() ([]journey.DropCount, error) { return t.probe.Drops() }
 
+// Functions counts the visits of followed packets, kept as journeys or not, to
+// every function or tracepoint that had any.
+func (t *Tracer) Functions() ([]journey.FunctionCount, error) { return t.probe.Functions() }
+
+// Waits counts waits of followed packets, kept or not.
+func (t *Tracer) Waits() ([]journey.WaitCount, error) { return t.probe.Waits() }
+
+// Outcomes counts how followed packets ended, kept or not.
+func (t *Tracer) Outcomes() ([]journey.OutcomeCount, error) { return t.probe.Outcomes() }
+
+// Record says whether journeys that begin from now on are recorded for Run to
+// emit, as they are at first. Without, packets are only counted, at a part of the cost.
+func (t *Tracer) Record(on bool) error { return t.probe.Record(on) }
+
 // Losses counts what the tracer could not see or keep.
 func (t *Tracer) Losses() []journey.Loss {
-	return append(t.probe.Losses(), journey.Loss{
-		What: "journey", Cause: "parts_limit", Count: t.assembler.Lost(),
+	all := append(t.probe.Losses(), journey.Loss{
+		What: "part", Cause: "parts_limit", Count: t.assembler.Lost(),
 	})
+	return append(all, t.naming.losses()...)
 }
 
 // traceIDs makes one trace id of each root journey, the same for all that
-// descend from it, with nothing to remember but two random keys.
+// descend from it, with nothing to remember but two random keys. The 56 bits
+// that OpenTelemetry's sampling goes by begin with those the kernel half went by.
 type traceIDs [2]uint64
 
-func (keys traceIDs) of(root uint64) journey.TraceID {
+func (keys traceIDs) of(root uint64, random uint32) journey.TraceID {
 	var id journey.TraceID
 	binary.BigEndian.PutUint64(id[:8], journey.Mix(root^keys[0]))
 	binary.BigEndian.PutUint64(id[8:], journey.Mix(root^keys[1]))
+	binary.BigEndian.PutUint32(id[9:], random)
 	return id
 }
 
@@ -154,7 +195,7 @@ func (c *Config) options() (*probe.Options, error) {
 	if c.MaxHops == 0 {
 		o.MaxHops = DefaultMaxHops
 	}
-	return o, errors.Join(c.setSource(o), c.setFilter(o))
+	return o, errors.Join(c.setSource(o), c.setFilter(o), c.setKeep(o))
 }
 
 func (c *Config) setSource(o *probe.Options) error {
@@ -165,8 +206,10 @@ func (c *Config) setSource(o *probe.Options) error {
 		o.Backend = probe.Backend(c.Backend)
 	}
 	switch {
-	case c.MaxHops < 0 || c.Timeout < 0:
-		return errors.New("journey limits must not be negative")
+	case c.MaxHops < 0 || c.MaxHops > math.MaxUint32:
+		return fmt.Errorf("max hops %d: must be from 1 to %d", c.MaxHops, uint32(math.MaxUint32))
+	case c.Timeout < 0:
+		return fmt.Errorf("timeout %v: must be above zero", c.Timeout)
 	case o.Source == probe.SourceTracepoints && o.Backend != probe.BackendAuto:
 		return fmt.Errorf("backend %s attaches to functions: it does not go with source tracepoints", o.Backend)
 	case o.Source == probe.SourceTracepoints && (c.Functions != "" || len(c.Modules) > 0 || c.AllModules):
@@ -186,7 +229,7 @@ func (c *Config) setSource(o *probe.Options) error {
 }
 
 func (c *Config) setFilter(o *probe.Options) (err error) {
-	if o.Filter, err = filter.Compile(c.Filter); err != nil {
+	if o.Filter, o.Capture, err = filter.Compile(c.Filter); err != nil {
 		return err
 	}
 	// A packet that leaves by a VLAN device gets its tag on its way.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseMark(t *testing.T) {
@@ -49,11 +50,13 @@ func TestUsageErrors(t *testing.T) {
 		"tracepoints, backend":  {Config{Source: "tracepoints", Backend: "kprobe"}, "does not go with source tracepoints"},
 		"tracepoints, function": {Config{Source: "tracepoints", Functions: "ip_.*"}, "does not go with source tracepoints"},
 		"all and some modules":  {Config{AllModules: true, Modules: []string{"veth"}}, "do not go together"},
-		"negative":              {Config{MaxHops: -1}, "negative"},
+		"negative hops":         {Config{MaxHops: -1}, "max hops -1"},
+		"very many hops":        {Config{MaxHops: 1 << 32}, "max hops 4294967296"},
+		"negative timeout":      {Config{Timeout: -time.Second}, "timeout -1s"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := Open(test.config)
+			_, err := Open(t.Context(), test.config)
 			var usage *UsageError
 			if !errors.As(err, &usage) || !strings.Contains(err.Error(), test.fault) {
 				t.Errorf("got %v, want a usage error with %q", err, test.fault)
@@ -64,10 +67,10 @@ func TestUsageErrors(t *testing.T) {
 
 func TestTraceIDs(t *testing.T) {
 	keys := traceIDs{1, 2}
-	if first, again := keys.of(7), keys.of(7); first != again {
+	if first, again := keys.of(7, 9), keys.of(7, 9); first != again {
 		t.Error("the journeys of one root have two trace ids")
 	}
-	if keys.of(7) == keys.of(8) || keys.of(7) == (traceIDs{1, 3}).of(7) {
+	if keys.of(7, 9) == keys.of(8, 9) || keys.of(7, 9) == (traceIDs{1, 3}).of(7, 9) {
 		t.Error("two traces have one id")
 	}
 }

@@ -6,11 +6,14 @@
 // machine, packets become traces in a real Jaeger, over both protocols of OTLP,
 // and counters in a real Prometheus.
 //
+// The dashboards and rules meet a real Prometheus too, on this machine.
+//
 // guest.sh is what happens in the machine; it saves what the backends answer,
 // and the tests check that against the journeys that skbpath printed.
 //
 //	go test ./test/backends                      needs ../../bin/skbpath, or SKBPATH_BINARY
 //	go test -artifacts -outputdir DIR ./test/…   keeps all answers and logs
+//	go test ./test/backends -update              writes the golden trees anew
 package backends
 
 import (
@@ -38,6 +41,10 @@ func TestBackends(t *testing.T) {
 			t.Run("end", func(t *testing.T) { checkEnd(t, run) })
 			t.Run("traces", func(t *testing.T) { checkTraces(t, run, name) })
 			t.Run("prometheus", func(t *testing.T) { checkPrometheus(t, run) })
+			t.Run("exemplars", func(t *testing.T) { checkExemplars(t, run) })
+			if name == shownJob {
+				t.Run("shown", func(t *testing.T) { checkShown(t, run) })
+			}
 			t.Run("promtool", func(t *testing.T) { checkMetrics(t, run, promtool) })
 		})
 	}
@@ -45,6 +52,7 @@ func TestBackends(t *testing.T) {
 
 // boot runs guest.sh and returns the directory with what it saved.
 func boot(t *testing.T, jaeger, prometheus string) string {
+	rules := guestRules(t)
 	result := vm.Test(t, vm.Config{
 		Kernel: "6.12", Memory: "3G", Timeout: 10 * time.Minute, Dir: t.ArtifactDir(),
 		Modules: []string{"veth", "nf_tables"},
@@ -54,6 +62,9 @@ func boot(t *testing.T, jaeger, prometheus string) string {
 			"/bin/prometheus":     prometheus,
 			"/etc/jaeger.yaml":    "jaeger.yaml",
 			"/etc/prometheus.yml": "prometheus.yml",
+			"/etc/recording.yml":  filepath.Join(rules, "recording.yml"),
+			"/etc/alerts.yml":     filepath.Join(rules, "alerts.yml"),
+			"/etc/expressions":    filepath.Join(rules, "expressions"),
 		},
 		Script: readText(t, "guest.sh"),
 	})

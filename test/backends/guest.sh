@@ -121,7 +121,7 @@ has_traces() {
 # --- Prometheus ------------------------------------------------------------
 
 start_prometheus() {
-	prometheus --config.file=/etc/prometheus.yml --storage.tsdb.path=/tmp/prometheus \
+	prometheus --config.file=/etc/prometheus.yml --storage.tsdb.path=/tmp/prometheus --enable-feature=exemplar-storage \
 		--web.listen-address=127.0.0.1:9090 >"$OUT/prometheus.log" 2>&1 &
 	within 60 answers "$PROMETHEUS/-/ready"
 }
@@ -134,6 +134,14 @@ is() {
 	at=$(query "$1" | grep -o "[0-9.]*,\"$2\"\]}\]")
 	at=${at%%,*}
 	[ -n "$at" ]
+}
+
+# has_exemplars JOB: of the drops. Keeps what Prometheus says.
+has_exemplars() {
+	now=$(date +%s)
+	get --post-data "query={job=\"$1\"}&start=$((now - 600))&end=$((now + 60))" \
+		"$PROMETHEUS/api/v1/query_exemplars" >"$OUT/$1/exemplars.json" || return 1
+	grep -q '"reason":"NETFILTER_DROP"' "$OUT/$1/exemplars.json"
 }
 
 # ask JOB TIME: names and expressions, one a line. At TIME, and about a second
@@ -164,6 +172,14 @@ ask() {
 	PROMQL
 }
 
+# show JOB: every expression of the dashboards and rules.
+show() {
+	mkdir "$OUT/$1/shown"
+	while read -r number form; do
+		get --post-data "query=$form" "$PROMETHEUS/api/v1/query" >"$OUT/$1/shown/$number.json"
+	done </etc/expressions
+}
+
 # --- what happens ----------------------------------------------------------
 
 # run NAME PORT PROTOCOL ENDPOINT: NAME is that of the service and of the job.
@@ -191,7 +207,11 @@ run() {
 	within 60 has_traces "$1" 12
 	mark "$1: Jaeger has all traces"
 
+	within 20 has_exemplars "$1"
+	mark "$1: Prometheus has exemplars"
+
 	ask "$1" "$three"
+	show "$1"
 	get "http://127.0.0.1:$2/metrics" >"$OUT/$1/metrics.txt"
 	mark "$1: Prometheus has answered"
 	stop_skbpath "$1"

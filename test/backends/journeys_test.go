@@ -29,12 +29,14 @@ type journey struct {
 type hop struct {
 	Function   string  `json:"function"`
 	Caller     string  `json:"caller"`
+	Via        string  `json:"via"`
 	OffsetNS   int64   `json:"offset_ns"`
 	DurationNS int64   `json:"duration_ns"`
 	Depth      int     `json:"depth"`
 	CPU        int64   `json:"cpu"`
 	Interface  *string `json:"interface"`
 	Netns      *int64  `json:"netns"`
+	NetnsName  string  `json:"netns_name"`
 	Length     *int64  `json:"length"`
 }
 

@@ -7,10 +7,12 @@ package backends
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -34,26 +36,32 @@ func (v *value) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// readAnswer reads the data of an answer of Prometheus' API, which must have
+// nothing to complain of.
+func readAnswer(r io.Reader, data any) error {
+	var all struct {
+		Status, Error   string
+		Warnings, Infos []string
+		Data            json.RawMessage
+	}
+	if err := json.NewDecoder(r).Decode(&all); err != nil {
+		return err
+	}
+	if all.Status != "success" || len(all.Warnings)+len(all.Infos) > 0 {
+		return fmt.Errorf("%s %s %q %q", all.Status, all.Error, all.Warnings, all.Infos)
+	}
+	return json.Unmarshal(all.Data, data)
+}
+
 // answered returns what Prometheus answered to a query of guest.sh.
 func answered(t *testing.T, dir, name string) []sample {
 	t.Helper()
-	var answer struct {
-		Status   string   `json:"status"`
-		Error    string   `json:"error"`
-		Warnings []string `json:"warnings"`
-		Infos    []string `json:"infos"`
-		Data     struct {
-			Result []sample `json:"result"`
-		} `json:"data"`
-	}
+	var data struct{ Result []sample }
 	text := readText(t, dir, "queries", name+".json")
-	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+	if err := readAnswer(strings.NewReader(text), &data); err != nil {
 		t.Fatalf("query %s: %v in %q", name, err, text)
 	}
-	if answer.Status != "success" || len(answer.Warnings)+len(answer.Infos) > 0 {
-		t.Errorf("query %s: %s", name, text)
-	}
-	return answer.Data.Result
+	return data.Result
 }
 
 // single is the value of a query that has one.

@@ -66,6 +66,10 @@ func checkEach(t *testing.T, what string, packets []tree, want int, check func(*
 			check(t, packet)
 		})
 	}
+	if len(packets) > 0 {
+		// The last: the first fill caches of the kernel on their way.
+		t.Run(what+"-golden", func(t *testing.T) { checkGolden(t, what, packets[len(packets)-1]) })
+	}
 }
 
 func showFailed(t *testing.T, packet tree) {
@@ -89,14 +93,17 @@ func checkTrace(t *testing.T, packet tree, j *journey, service string) {
 	checkWaits(t, packet, j)
 }
 
-// checkNesting checks that all spans hang together, in order and in time.
+// checkNesting checks that all spans hang together, in order and in time, and
+// that Jaeger finds no fault with them.
 func checkNesting(t *testing.T, packet tree, j *journey) {
 	t.Helper()
 	for i, s := range packet.spans {
 		if s.TraceID != j.TraceID || s.Tags["span.kind"] != "internal" || s.sequence() != int64(i) {
 			t.Errorf("span %d: %+v", i, s)
 		}
-		checkWarnings(t, s, i == 0 && j.ParentID != "")
+		for _, warning := range s.Warnings {
+			t.Errorf("%s: Jaeger warns: %s", s.Name, warning)
+		}
 		if i == 0 && j.ParentID == "" {
 			if len(s.References) != 0 {
 				t.Errorf("the root refers to %+v", s.References)
@@ -110,18 +117,6 @@ func checkNesting(t *testing.T, packet tree, j *journey) {
 		}
 		if i > 0 {
 			checkInside(t, s, parent)
-		}
-	}
-}
-
-// checkWarnings checks that Jaeger finds no fault with a span. A packet made from
-// another may outlive the hop that made it; if it is the shorter of the two,
-// Jaeger, which is not told that both ran on one host, suspects their clocks.
-func checkWarnings(t *testing.T, s *span, derived bool) {
-	t.Helper()
-	for _, warning := range s.Warnings {
-		if !derived || !strings.HasPrefix(warning, "clock skew adjustment disabled;") {
-			t.Errorf("%s: Jaeger warns: %s", s.Name, warning)
 		}
 	}
 }
@@ -146,6 +141,12 @@ func checkRoot(t *testing.T, packet tree, j *journey, service string) {
 		"skbpath.journey.id": j.JourneyID, "skbpath.outcome": j.Outcome,
 	})
 	wantTags(t, &span{Name: "resource", Tags: process.Tags}, tags{"telemetry.sdk.name": "opentelemetry", "os.type": "linux"})
+	for _, key := range []string{"service.version", "service.instance.id", "host.name", "ip", "skbpath.kernel.release"} {
+		if process.Tags[key] == "" {
+			t.Errorf("the resource has no %s: %v", key, process.Tags)
+		}
+	}
+	wantTags(t, root, tags{"w3c.tracestate": "ot=th:0"}) // all are kept
 	checkTime(t, root, j, 0, j.DurationNS)
 }
 
@@ -172,11 +173,17 @@ func (h *hop) tags() tags {
 	if h.Caller != "" {
 		want["skbpath.caller"] = h.Caller
 	}
+	if h.Via != "" {
+		want["skbpath.via"] = h.Via
+	}
 	if h.Interface != nil && *h.Interface != "" {
 		want["network.interface.name"] = *h.Interface
 	}
 	if h.Netns != nil && *h.Netns != 0 {
 		want["skbpath.netns.inode"] = strconv.FormatInt(*h.Netns, 10)
+	}
+	if h.NetnsName != "" {
+		want["skbpath.netns.name"] = h.NetnsName
 	}
 	if h.Length != nil {
 		want["skbpath.skb.length"] = strconv.FormatInt(*h.Length, 10)
@@ -228,6 +235,7 @@ func checkArriving(t *testing.T, packet tree) {
 	wantChain(t, packet, "ip_output", "ip_finish_output2", "__dev_queue_xmit", "dev_hard_start_xmit")
 	wantChain(t, packet, "ip_local_deliver", "icmp_rcv", "icmp_echo")
 	wantWait(t, packet, "enqueue_to_backlog", "__netif_receive_skb")
+	wantNamespaces(t, packet)
 	for _, s := range packet.spans {
 		if s.failed() || s.Tags["error"] != "" || s.Tags["error.type"] != "" {
 			t.Errorf("%s has an error: %v", s.Name, s.Tags)
@@ -263,6 +271,9 @@ func checkDropTags(t *testing.T, s *span) {
 	if function != "nft_do_chain" && function != "nf_hook_slow" {
 		t.Errorf("%s: dropped in %q", s.Name, function)
 	}
+	if !strings.Contains(s.Tags["skbpath.drop.advice"], "nft list ruleset") {
+		t.Errorf("%s: the advice is %q", s.Name, s.Tags["skbpath.drop.advice"])
+	}
 	wantTags(t, s, tags{
 		"error": "true", "error.type": "NETFILTER_DROP",
 		"skbpath.drop.reason": "NETFILTER_DROP", "skbpath.drop.subsystem": "core",
@@ -292,12 +303,31 @@ func isBelow(path, names []string) bool {
 	return len(names) == 0
 }
 
-func wantWait(t *testing.T, packet tree, from, to string) {
+// wantNamespaces wants to see the packet go from one to the other, by name.
+func wantNamespaces(t *testing.T, packet tree) {
 	t.Helper()
+	var names []string
 	for _, s := range packet.spans {
-		if s.isWait() && s.Tags["skbpath.wait.from"] == from && s.Tags["skbpath.wait.to"] == to {
-			return
+		if name := s.Tags["skbpath.netns.name"]; name != "" {
+			names = append(names, name)
 		}
 	}
-	t.Errorf("no wait between %s and %s", from, to)
+	if !slices.Equal(names, []string{"a", "b"}) {
+		t.Errorf("the packet went through namespaces %q, want a, b", names)
+	}
+}
+
+// wantWait wants the packet to wait there and nowhere else: neighbours know each
+// other, and no device has a queue.
+func wantWait(t *testing.T, packet tree, from, to string) {
+	t.Helper()
+	var waits []string
+	for _, s := range packet.spans {
+		if s.isWait() {
+			waits = append(waits, s.Tags["skbpath.wait.from"]+" → "+s.Tags["skbpath.wait.to"])
+		}
+	}
+	if want := from + " → " + to; !slices.Equal(waits, []string{want}) {
+		t.Errorf("the packet waits %q, want %q only", waits, want)
+	}
 }

@@ -22,27 +22,31 @@ import (
 // TestCost prints the table of docs/cost.md. SKBPATH_BENCH_KERNELS names the
 // kernels, SKBPATH_BINARY the program.
 func TestCost(t *testing.T) {
-	kernels := os.Getenv("SKBPATH_BENCH_KERNELS")
-	if kernels == "" {
-		kernels = "6.12"
-	}
-	for _, kernel := range strings.Fields(kernels) {
+	for _, kernel := range kernels() {
 		t.Run(kernel, func(t *testing.T) {
-			r := run(t, kernel, scenarios())
+			r := run(t, kernel, scenarios(kernel))
 			m := make(measurements)
-			for _, row := range rows() {
+			for _, row := range rows(kernel) {
 				m.read(row, r.Scenarios[scenarioName(row)].Stdout)
 			}
 			m.read(rowFlood, r.Scenarios[scenarioName(rowFlood)].Stdout)
-			t.Logf("%s\n%s", r.Release, m.table())
+			t.Logf("%s\n%s", r.Release, m.table(kernel))
 		})
 	}
 }
 
-func run(t *testing.T, kernel string, scenarios []vm.Scenario) *vm.Result {
+// kernels are the series that SKBPATH_BENCH_KERNELS names.
+func kernels() []string {
+	if named := strings.Fields(os.Getenv("SKBPATH_BENCH_KERNELS")); len(named) > 0 {
+		return named
+	}
+	return []string{"6.12"}
+}
+
+func run(t *testing.T, kernel string, scenarios []vm.Scenario, modules ...string) *vm.Result {
 	t.Helper()
 	r := vm.Test(t, vm.Config{
-		Kernel: kernel, ICount: true, Modules: []string{"veth"}, Timeout: 25 * time.Minute,
+		Kernel: kernel, ICount: true, Modules: append(modules, "veth"), Timeout: 25 * time.Minute,
 		Memory: "2G", Files: programs(t), Scenarios: scenarios,
 	})
 	r.Check(t)

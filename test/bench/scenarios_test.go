@@ -6,6 +6,9 @@ package bench
 
 import (
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +39,7 @@ sleep 1
 const (
 	startSkbpath = `
 rm -f /tmp/ready
-skbpath --print=none --log.level=warn --ready-file=/tmp/ready %s &
+skbpath --log.level=warn --ready-file=/tmp/ready %s > /dev/null &
 tracer=$!
 until [ -e /tmp/ready ]; do sleep 0.1; done
 sleep 3
@@ -82,15 +85,57 @@ load -kind ping -batches 1 -batch %d -warm 0 -settle 5s | sed 's/^/flood /'
 
 const floodPings = 5000
 
-// tracers are the command lines to compare, by the name of their row.
-var tracers = []struct{ row, program, arguments string }{
-	{"skbpath, matching", "skbpath", "icmp or udp"},
-	{"skbpath, not matching", "skbpath", "tcp port 9"},
-	{"skbpath, tracepoints, matching", "skbpath", "--probe.source=tracepoints icmp or udp"},
-	{"skbpath, tracepoints, not matching", "skbpath", "--probe.source=tracepoints tcp port 9"},
-	{"pwru, matching", "pwru", "icmp or udp"},
-	{"pwru --filter-track-skb, matching", "pwru", "--filter-track-skb icmp or udp"},
-	{"pwru, not matching", "pwru", "tcp port 9"},
+// noTracer measures what all others are compared to, twice: it is the first, and a
+// machine that has just booted still works for itself.
+const noTracer = `
+for kind in ping udp ping udp; do
+	load -kind $kind | sed "s/^/$kind /"
+	sleep 5
+done
+`
+
+// tracer is a command line to compare, and the name of its row.
+type tracer struct{ row, program, arguments string }
+
+// tracers are those that SKBPATH_BENCH_ROWS, a regular expression, names and that
+// the kernel lets run.
+func tracers(kernel string) []tracer {
+	return slices.DeleteFunc(named(allTracers()), func(t tracer) bool {
+		return strings.Contains(t.arguments, "fentry-multi") && strings.HasPrefix(kernel, "6.")
+	})
+}
+
+func named(all []tracer) []tracer {
+	rows := regexp.MustCompile(os.Getenv("SKBPATH_BENCH_ROWS"))
+	return slices.DeleteFunc(all, func(t tracer) bool { return !rows.MatchString(t.row) })
+}
+
+func allTracers() []tracer {
+	return []tracer{
+		{"skbpath, matching", "skbpath", "--print=json icmp or udp"},
+		{"skbpath, one in 100 kept", "skbpath", "--print=json --journey.sample=1/100 icmp or udp"},
+		{"skbpath, nothing kept", "skbpath", "--print=json --journey.keep=slow:1h icmp or udp"},
+		{"skbpath, only counted", "skbpath", "--print=none icmp or udp"},
+		{"skbpath, not matching", "skbpath", "--print=json tcp port 9"},
+		{"skbpath, fentry-multi, matching", "skbpath", "--probe.backend=fentry-multi --print=json icmp or udp"},
+		{"skbpath, fentry-multi, only counted", "skbpath", "--probe.backend=fentry-multi --print=none icmp or udp"},
+		{"skbpath, fentry-multi, not matching", "skbpath", "--probe.backend=fentry-multi --print=json tcp port 9"},
+		{"skbpath, tracepoints, matching", "skbpath", "--probe.source=tracepoints --print=json icmp or udp"},
+		{"skbpath, tracepoints, only counted", "skbpath", "--probe.source=tracepoints --print=none icmp or udp"},
+		{"skbpath, tracepoints, not matching", "skbpath", "--probe.source=tracepoints --print=json tcp port 9"},
+		{"pwru, matching", "pwru", "icmp or udp"},
+		{"pwru --filter-track-skb, matching", "pwru", "--filter-track-skb icmp or udp"},
+		{"pwru, not matching", "pwru", "tcp port 9"},
+	}
+}
+
+// listFunctions leaves in /tmp/skbpath what skbpath attaches to.
+func listFunctions() string {
+	return fmt.Sprintf(startSkbpath, "--print=none icmp") + `
+cp /sys/kernel/tracing/enabled_functions /tmp/skbpath
+kill $tracer
+wait $tracer || :
+`
 }
 
 const (
@@ -99,16 +144,15 @@ const (
 	rowEmptyOther = "empty program, pwru's functions"
 )
 
-func scenarios() []vm.Scenario {
+func scenarios(kernel string) []vm.Scenario {
 	all := []vm.Scenario{
-		scenario("no tracer", network, "load -kind ping | sed 's/^/ping /'\nload -kind udp | sed 's/^/udp /'\n", whole),
-		scenario("functions", fmt.Sprintf(startSkbpath, "icmp"), "cp /sys/kernel/tracing/enabled_functions /tmp/skbpath\n",
-			`kill $tracer; wait $tracer || :`, fmt.Sprintf(startPwru, "icmp"), "cp /sys/kernel/tracing/enabled_functions /tmp/pwru\n",
+		scenario("no tracer", network, noTracer, whole),
+		scenario("functions", listFunctions(), fmt.Sprintf(startPwru, "icmp"), "cp /sys/kernel/tracing/enabled_functions /tmp/pwru\n",
 			`cp /tmp/skbpath /tmp/pwru $OUT`),
 		scenario(rowEmpty, network, empty("skbpath")),
 		scenario(rowEmptyOther, network, empty("pwru")),
 	}
-	for _, t := range tracers {
+	for _, t := range tracers(kernel) {
 		start, after := startPwru, ""
 		if t.program == "skbpath" {
 			start, after = startSkbpath, scrape

@@ -13,15 +13,16 @@ import (
 
 const (
 	batch      = 1000 // what load sends by default
+	batches    = 4    // and how often
 	counted    = 1000
 	wholePings = 2000
 	rowFlood   = "pwru flood"
 	spinning   = 0.9 // of a CPU, with no packets
 )
 
-func rows() []string {
+func rows(kernel string) []string {
 	all := []string{rowNone, rowEmpty, rowEmptyOther}
-	for _, t := range tracers {
+	for _, t := range tracers(kernel) {
 		all = append(all, t.row)
 	}
 	return all
@@ -72,11 +73,11 @@ func emptyFor(row string) string {
 	return rowEmpty
 }
 
-func (m measurements) table() string {
+func (m measurements) table(kernel string) string {
 	var b strings.Builder
 	b.WriteString("| | ping | added | a hit | × empty | UDP | added | a hit | × empty | ping, tracer running | whole system, a ping | idle |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, row := range rows() {
+	for _, row := range rows(kernel) {
 		fmt.Fprintf(&b, "| %s |", row)
 		for _, kind := range []string{"ping", "udp"} {
 			b.WriteString(m.cells(row, kind))
@@ -86,7 +87,7 @@ func (m measurements) table() string {
 	for _, row := range []string{rowEmpty, rowEmptyOther} {
 		fmt.Fprintf(&b, "\n%s: %.0f attached, %.2f hits a ping, %.2f a UDP datagram", row, m.one(row, "ping attached"), m.hits(row, "ping"), m.hits(row, "udp"))
 	}
-	return b.String() + "\n" + m.losses()
+	return b.String() + "\n" + m.losses(kernel)
 }
 
 func (m measurements) cells(row, kind string) string {
@@ -112,9 +113,9 @@ func (m measurements) wholeCells(row string) string {
 }
 
 // losses tells what became of the packets of all loads.
-func (m measurements) losses() string {
+func (m measurements) losses(kernel string) string {
 	var b strings.Builder
-	for _, t := range tracers {
+	for _, t := range tracers(kernel) {
 		if t.program == "skbpath" {
 			fmt.Fprintf(&b, "\n%s: %.0f pings and %.0f UDP datagrams sent", t.row, m.sum(t.row, "ping sent", "whole sent", "idle sent", "flood sent"), m.sum(t.row, "udp sent"))
 		}

@@ -39,7 +39,8 @@ type journey struct {
 			Port    int
 		}
 	}
-	Hops []struct{ Function string }
+	Hops  []struct{ Function string }
+	Waits []struct{ From, To string }
 }
 
 func (j *journey) visits(function string) bool {
@@ -56,7 +57,7 @@ func TestTracepoints(t *testing.T) {
 	namespaces(t)
 	s := start(t, binary, "--probe.source=tracepoints", "net 192.0.2.0/24")
 	netns(t, left, "ping", "-c", "1", "-W", "5", "192.0.2.2")
-	netns(t, left, "sh", "-c", "echo lost | nc -u -w 1 192.0.2.2 9 || true")
+	netns(t, left, "bash", "-c", "echo lost >/dev/udp/192.0.2.2/9")
 
 	echo := s.await(t, "the echo request", func(j *journey) bool {
 		return j.Flow.Transport == "icmp" && j.Flow.Destination.Address == "192.0.2.2" && j.visits("net:netif_receive_skb")
@@ -64,11 +65,15 @@ func TestTracepoints(t *testing.T) {
 	if !echo.visits("net:net_dev_start_xmit") {
 		t.Errorf("the echo request was not seen leaving: %+v", echo.Hops)
 	}
+	if w := echo.Waits; len(w) != 1 || w[0].From != "net:netif_rx" || w[0].To != "net:netif_receive_skb" {
+		t.Errorf("the echo request waits %+v", w)
+	}
 	dropped := s.await(t, "the dropped packet", func(j *journey) bool { return j.Outcome == "dropped" && j.Flow.Destination.Port == 9 })
 	if dropped.Drop == nil || dropped.Drop.Reason != "NETFILTER_DROP" || dropped.Drop.Subsystem != "core" || dropped.Drop.Function == "" {
 		t.Errorf("dropped with %+v, want NETFILTER_DROP of core somewhere", dropped.Drop)
 	}
 	s.awaitMetric(t, `skbpath_dropped_packets_total\{.*protocol="udp",reason="NETFILTER_DROP".*\} [1-9]`)
+	s.awaitMetric(t, `skbpath_wait_duration_seconds_count\{from="net:netif_rx",to="net:netif_receive_skb"\} [1-9]`)
 	s.stop(t)
 }
 

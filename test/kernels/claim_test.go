@@ -16,12 +16,14 @@ type claim struct {
 
 	// Which journeys: of this protocol, between these addresses, to this port
 	// (0 for any), that visit this function ("" for any), and descend so from
-	// another ("" for any).
+	// another ("" for any, original for not at all), which is like this.
 	transport string
 	from, to  string
 	port      int
 	visits    string
 	lineage   string
+	of        *claim
+	which     func(*journey) bool // and that are like this; nil for any
 
 	// How many: exactly one unless min or max says else.
 	min, max int
@@ -34,19 +36,26 @@ type claim struct {
 	outcomes   []string
 	drop       *drop     // Function may name alternatives: a|b
 	wait       [2]string // from, to
+	into       *claim    // what it is merged into
+	maker      string    // what made it, by calling the function of the first hop
 	process    string
 	noProcess  bool // begins in an interrupt
 	whole      bool // nothing is missing from it
 	also       func(*testing.T, *journey)
 }
 
+// original is the lineage of a packet that was not made from another.
+const original = "original"
+
 func (c *claim) fits(j *journey) bool {
 	return (c.transport == "" || j.Flow.Transport == c.transport) &&
 		(c.from == "" || j.Flow.Source.Address == c.from) &&
 		(c.to == "" || j.Flow.Destination.Address == c.to) &&
 		(c.port == 0 || j.Flow.Destination.Port == c.port) &&
-		(c.lineage == "" || j.Lineage == c.lineage) &&
-		(c.visits == "" || j.visits(c.visits))
+		(c.lineage == "" || j.Lineage == c.lineage || c.lineage == original && j.Lineage == "") &&
+		(c.of == nil || j.parent != nil && c.of.fits(j.parent)) &&
+		(c.visits == "" || j.visits(c.visits)) &&
+		(c.which == nil || c.which(j))
 }
 
 func (c *claim) check(t *testing.T, all []*journey) {
@@ -80,6 +89,12 @@ func (c *claim) checkOne(t *testing.T, j *journey) {
 	}
 	if c.wait[0] != "" && !j.waits(c.wait[0], c.wait[1]) {
 		t.Errorf("waits are %+v, want one %s → %s", j.Waits, c.wait[0], c.wait[1])
+	}
+	if got := j.Hops[0].Caller; c.maker != "" && !matches(c.maker, got) {
+		t.Errorf("made by %s, want %s", got, c.maker)
+	}
+	if c.into != nil && (j.absorber == nil || !c.into.fits(j.absorber)) {
+		t.Errorf("absorbed by %s: %v, want %s", j.AbsorbedBy, j.absorber, c.into.what)
 	}
 	c.checkOutcome(t, j)
 	c.checkProcess(t, j)

@@ -111,7 +111,7 @@ func filtersPart() part {
 				names = append(names, c.name)
 			}
 			fmt.Fprintf(&b, "ready %[1]s\nsh -eu /scenario/mix.sh\nstop %[1]s\n", strings.Join(names, " "))
-			return vm.Scenario{Name: "filters", Script: b.String(), Timeout: 3 * time.Minute}
+			return vm.Scenario{Name: "filters", Script: b.String(), Timeout: 6 * time.Minute}
 		},
 		check: func(t *testing.T, _ *kernel, r vm.ScenarioResult) {
 			for _, c := range filterCases() {

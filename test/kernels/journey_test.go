@@ -25,6 +25,7 @@ type journey struct {
 	Start      string `json:"start"`
 	DurationNS int64  `json:"duration_ns"`
 	Outcome    string `json:"outcome"`
+	AbsorbedBy string `json:"absorbed_by"`
 	Incomplete bool   `json:"incomplete"`
 	Missing    string `json:"missing"`
 	Drop       *drop  `json:"drop"`
@@ -35,6 +36,9 @@ type journey struct {
 	} `json:"process"`
 	Hops  []hop  `json:"hops"`
 	Waits []wait `json:"waits"`
+
+	// Of ParentID and of AbsorbedBy; nil if there is none among those decoded.
+	parent, absorber *journey
 }
 
 type drop struct {
@@ -59,6 +63,8 @@ type endpoint struct {
 
 type hop struct {
 	Function   string  `json:"function"`
+	Caller     string  `json:"caller"`
+	Via        string  `json:"via"`
 	OffsetNS   int64   `json:"offset_ns"`
 	DurationNS int64   `json:"duration_ns"`
 	Depth      int     `json:"depth"`
@@ -115,6 +121,9 @@ func (j *journey) tree() string {
 		if i > 0 && *h.Interface != *j.Hops[i-1].Interface {
 			fmt.Fprintf(&b, "  [%s]", *h.Interface)
 		}
+		if h.Via != "" {
+			fmt.Fprintf(&b, "  via %s", h.Via)
+		}
 		b.WriteByte('\n')
 	}
 	return b.String()
@@ -150,7 +159,18 @@ func decode(t *testing.T, file string) []*journey {
 		}
 		all = append(all, j)
 	}
+	relate(all)
 	return all
+}
+
+func relate(all []*journey) {
+	byID := make(map[string]*journey)
+	for _, j := range all {
+		byID[j.JourneyID] = j
+	}
+	for _, j := range all {
+		j.parent, j.absorber = byID[j.ParentID], byID[j.AbsorbedBy]
+	}
 }
 
 // complete gives every hop what the hop before had and it does not repeat.
@@ -180,6 +200,10 @@ func (j *journey) complete() error {
 	return nil
 }
 
+// atEnd: functions that run when a packet ends, as destructors and after. A
+// tracepoint for that may well be the first that a packet passes.
+var atEnd = regexp.MustCompile(`^[^:]*(free|destruct|release)`)
+
 var hexID = regexp.MustCompile(`^[0-9a-f]+$`)
 
 // checkForm reports what no journey may be, whatever happened to the packet.
@@ -194,8 +218,12 @@ func (j *journey) checkForm() error {
 		return fmt.Errorf("outcome %q", j.Outcome)
 	case (j.Drop != nil) != (j.Outcome == "dropped"):
 		return fmt.Errorf("outcome %s with drop %v", j.Outcome, j.Drop)
-	case (j.ParentID != "") != slices.Contains([]string{"clone", "copy", "fragment", "segment"}, j.Lineage):
+	case (j.ParentID != "") != slices.Contains([]string{"clone", "copy", "fragment", "segment", "retransmission"}, j.Lineage):
 		return fmt.Errorf("parent_id %q, lineage %q", j.ParentID, j.Lineage)
+	case j.AbsorbedBy != "" && j.Outcome != "absorbed":
+		return fmt.Errorf("outcome %s, but absorbed by %s", j.Outcome, j.AbsorbedBy)
+	case atEnd.MatchString(j.Hops[0].Function):
+		return fmt.Errorf("it begins in %s", j.Hops[0].Function)
 	case j.Incomplete != (j.Missing != ""):
 		return fmt.Errorf("incomplete %t, missing %q", j.Incomplete, j.Missing)
 	}
@@ -259,15 +287,15 @@ func checkForms(t *testing.T, all []*journey) {
 // whose journey is there too, and begins while that one is on its way.
 func checkLineage(t *testing.T, all []*journey) {
 	t.Helper()
-	byID := make(map[string]*journey)
+	seen := make(map[string]bool)
 	for _, j := range all {
-		if byID[j.JourneyID] != nil {
+		if seen[j.JourneyID] {
 			t.Errorf("two journeys are %s", j.JourneyID)
 		}
-		byID[j.JourneyID] = j
+		seen[j.JourneyID] = true
 	}
 	for _, j := range all {
-		parent := byID[j.ParentID]
+		parent := j.parent
 		switch {
 		case j.ParentID == "":
 		case parent == nil:
@@ -282,6 +310,10 @@ func checkLineage(t *testing.T, all []*journey) {
 // stands for all that begin so.
 func (j *journey) visits(function string) bool {
 	return slices.ContainsFunc(j.Hops, func(h hop) bool { return matches(function, h.Function) })
+}
+
+func (j *journey) calls(caller, function string) bool {
+	return slices.ContainsFunc(j.Hops, func(h hop) bool { return h.Caller == caller && h.Function == function })
 }
 
 func matches(pattern, name string) bool {

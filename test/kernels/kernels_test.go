@@ -11,14 +11,20 @@
 package kernels
 
 import (
+	"flag"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/skbpath/skbpath/test/vm"
 )
+
+var only = flag.String("parts", "", "run only these parts, e.g. ladder,books")
 
 // kernel is one that the binary must work on, and by what mechanism.
 type kernel struct {
@@ -32,16 +38,20 @@ type part struct {
 	name  string
 	build func(*testing.T, *kernel) vm.Scenario
 	check func(*testing.T, *kernel, vm.ScenarioResult)
+	// onRequest: runs only where -parts names it.
+	onRequest bool
+	// mayHide is how many hops interrupts may hide before the part runs again.
+	mayHide int
 }
 
 func kernelsUnderTest() []kernel {
 	return []kernel{
-		{series: "6.1", backend: "kprobe", parts: []part{usagePart(olderUsageCases()), ladderPart()}},
+		{series: "6.1", backend: "kprobe", parts: []part{usagePart(olderUsageCases()), ladderPart(), booksPart(), containerPart()}},
 		{series: "6.12", backend: "kprobe-multi", parts: []part{
-			ladderPart(), filtersPart(), optionsPart(optionCases(), "ping", "fragment", "nft-drop", "dnat", "parked"),
-			usagePart(usageCases()), programsPart(),
+			ladderPart(), booksPart(), stressPart(), filtersPart(), optionsPart(optionCases(), "ping", "fragment", "nft-drop", "dnat", "bridge", "parked"),
+			usagePart(usageCases()), containerPart(), programsPart(),
 		}},
-		{series: "7", backend: "kprobe-multi", parts: []part{ladderPart(), optionsPart(optionCases()[:1], "dnat")}},
+		{series: "7", backend: "kprobe-multi", parts: []part{ladderPart(), booksPart(), stressPart(), optionsPart(optionCases()[:1], "dnat")}},
 	}
 }
 
@@ -51,6 +61,9 @@ func TestKernels(t *testing.T) {
 	}
 	binary := findBinary(t)
 	for _, k := range kernelsUnderTest() {
+		k.parts = slices.DeleteFunc(k.parts, func(p part) bool {
+			return p.onRequest && *only == "" || *only != "" && !slices.Contains(strings.Split(*only, ","), p.name)
+		})
 		t.Run(k.series, func(t *testing.T) { k.test(t, binary) })
 	}
 }
@@ -75,30 +88,27 @@ func findBinary(t *testing.T) string {
 func (k *kernel) test(t *testing.T, binary string) {
 	cfg := vm.Config{
 		Kernel:  k.series,
-		Modules: []string{"veth", "bridge", "8021q", "sch_netem", "nf_tables", "nft_chain_nat", "nft_nat", "nft_ct"},
-		Tools:   []string{"socat"},
+		Modules: modules(),
+		Tools:   []string{"socat", "capsh", "iptables-legacy"},
 		Files:   guestFiles(t, binary),
 		Memory:  "3G",
 		SMP:     2,
-		Timeout: 12 * time.Minute,
+		Timeout: 20*time.Minute + stressTimeout(),
 		Dir:     resultDir(t),
 		Append:  "rcupdate.rcu_expedited=1", // detaching 1,500 kprobes waits for as many grace periods
 	}
 	for _, p := range k.parts {
 		cfg.Scenarios = append(cfg.Scenarios, p.build(t, k))
 		if p.name == "programs" {
-			cfg.Files[filterTestGuest] = buildFilterTest(t)
+			for _, g := range guestTests() {
+				cfg.Files[g.path()] = g.build(t)
+			}
 		}
 	}
-	start := time.Now()
-	r := vm.Test(t, cfg)
-	t.Logf("%s: booted in %v, done after %v", r.Release, r.Boot.Round(time.Second), time.Since(start).Round(time.Second))
-	if len(r.Warnings) > 0 {
-		t.Errorf("the kernel complains: %q", r.Warnings)
-	}
+	r := bootVM(t, cfg)
 	for _, p := range k.parts {
 		t.Run(p.name, func(t *testing.T) {
-			s := r.Scenarios[p.name]
+			s := repeatDisturbed(t, cfg, p, r.Scenarios[p.name])
 			t.Logf("%v:\n%s", s.Duration.Round(time.Second), s.Stdout)
 			if s.ExitCode != 0 || s.TimedOut {
 				t.Fatalf("exit code %d, timed out %t", s.ExitCode, s.TimedOut)
@@ -108,6 +118,67 @@ func (k *kernel) test(t *testing.T, binary string) {
 	}
 	if t.Failed() && len(r.Warnings) > 0 {
 		t.Logf("console:\n%s", r.Console)
+	}
+}
+
+func bootVM(t *testing.T, cfg vm.Config) *vm.Result {
+	t.Helper()
+	start := time.Now()
+	r := vm.Test(t, cfg)
+	t.Logf("%s: booted in %v, done after %v", r.Release, r.Boot.Round(time.Second), time.Since(start).Round(time.Second))
+	if len(r.Warnings) > 0 {
+		t.Errorf("the kernel complains: %q", r.Warnings)
+	}
+	return r
+}
+
+// attempts is how often chance may spoil a part: it spoils about every other run of
+// the ladder on 7.3.
+const attempts = 10
+
+// repeatDisturbed runs a part again, in a machine of its own, as long as interrupts
+// hide more than it may bear.
+func repeatDisturbed(t *testing.T, cfg vm.Config, p part, s vm.ScenarioResult) vm.ScenarioResult {
+	t.Helper()
+	for attempt := 1; ; attempt++ {
+		hidden := hiddenHops(t, s)
+		if hidden <= p.mayHide {
+			return s
+		}
+		if attempt == attempts {
+			t.Fatalf("interrupts hid hops in each of %d runs", attempts)
+		}
+		t.Logf("RUNS AGAIN: interrupts hid %d hops, so that packets may be missing", hidden)
+		again := cfg
+		again.Dir = filepath.Join(cfg.Dir, fmt.Sprintf("again-%d", attempt))
+		if err := os.Mkdir(again.Dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		again.Scenarios = slices.DeleteFunc(slices.Clone(cfg.Scenarios), func(other vm.Scenario) bool { return other.Name != p.name })
+		s = bootVM(t, again).Scenarios[p.name]
+	}
+}
+
+// hiddenHops: whatever the kernel does in an interrupt that comes while a program
+// runs on its CPU goes unseen. It is counted; and it happens by chance, on a busy
+// machine more often.
+func hiddenHops(t *testing.T, s vm.ScenarioResult) int {
+	t.Helper()
+	metrics := filepath.Join(s.Dir, "metrics")
+	if _, err := os.Stat(metrics); err != nil {
+		return 0 // the part has none, or has failed, which its check is going to say
+	}
+	return lost(parseMetrics(t, metrics), "hop", "recursion")
+}
+
+// modules are those that the scenarios need.
+func modules() []string {
+	return []string{
+		"veth", "bridge", "8021q", "dummy", "tun",
+		"sch_netem", "sch_tbf", "sch_fq", "sch_ingress", "cls_flower", "act_gact", "act_mirred",
+		"vxlan", "ipip", "ip_gre",
+		"nf_tables", "nft_chain_nat", "nft_nat", "nft_ct", "nft_reject_ipv4", "iptable_filter", "xt_tcpudp",
+		"vsock_loopback",
 	}
 }
 
@@ -130,9 +201,11 @@ func resultDir(t *testing.T) string {
 func guestFiles(t *testing.T, binary string) map[string]string {
 	t.Helper()
 	files := map[string]string{
-		"/usr/local/bin/skbpath": binary,
-		"/etc/services":          filepath.Join("guest", "services"),
-		"/usr/local/bin/await":   filepath.Join("guest", "await"),
+		"/usr/local/bin/skbpath":  binary,
+		"/usr/local/bin/packets":  buildPackets(t),
+		"/etc/services":           filepath.Join("guest", "services"),
+		"/usr/local/bin/await":    filepath.Join("guest", "await"),
+		"/usr/local/bin/received": filepath.Join("guest", "received"),
 	}
 	for dir, in := range map[string]string{"guest": "/guest/", "scenarios": "/scenario/"} {
 		scripts, err := filepath.Glob(filepath.Join(dir, "*.sh"))
@@ -144,6 +217,18 @@ func guestFiles(t *testing.T, binary string) map[string]string {
 		}
 	}
 	return files
+}
+
+// buildPackets builds the program that sends what the usual tools do not.
+func buildPackets(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "packets")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", file, "./packets")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build packets: %v\n%s", err, out)
+	}
+	return file
 }
 
 // ladderPart follows every packet of every scenario with one skbpath.
@@ -185,7 +270,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 			if status != "0" {
 				t.Fatalf("the scenario ended with %s:\n%s", status, readText(t, file(s.name+".out")))
 			}
-			s.check(t, all, metrics)
+			s.check(t, k, r.Dir, all, metrics)
 		})
 	}
 	if k.series == "6.12" {
@@ -193,12 +278,15 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 	}
 }
 
-func (s *scenario) check(t *testing.T, all []*journey, metrics families) {
+func (s *scenario) check(t *testing.T, k *kernel, dir string, all []*journey, metrics families) {
 	for _, c := range s.claims {
 		t.Run(c.what, func(t *testing.T) { c.check(t, all) })
 	}
 	for _, d := range s.drops {
 		d.check(t, metrics)
+	}
+	for _, d := range s.dropped {
+		t.Run(d.what, func(t *testing.T) { d.check(t, k, dir, all, metrics) })
 	}
 }
 

@@ -8,9 +8,10 @@ import "testing"
 
 // scenario is a script of directory scenarios and what there must be to see of it.
 type scenario struct {
-	name   string
-	claims []claim
-	drops  []dropCount
+	name    string
+	claims  []claim
+	drops   []dropCount
+	dropped []dropped
 }
 
 const (
@@ -31,6 +32,15 @@ func ladder() []scenario {
 		{name: "ping6", claims: ping6Claims()},
 		{name: "dnat", claims: dnatClaims()},
 		{name: "bridge", claims: bridgeClaims()},
+		{name: "fragment6", claims: fragment6Claims()},
+		{name: "segment", claims: segmentClaims()},
+		{name: "copies", claims: copiesClaims()},
+		{name: "tunnel", claims: tunnelClaims()},
+		{name: "retransmit", claims: retransmitClaims()},
+		{name: "waits", claims: waitsClaims()},
+		{name: "stale", claims: staleClaims()},
+		{name: "drops", dropped: networkDrops(), claims: errorClaims()},
+		{name: "drops-link", dropped: linkDrops()},
 	}
 }
 
@@ -144,7 +154,7 @@ func tcpClaims() []claim {
 		{
 			what: "SYN", transport: "tcp", from: a, to: b, port: port, visits: "tcp_v4_conn_request",
 			path: []string{
-				"ip_local_out", "ip_output", sent, backlog, received, "ip_rcv", "ip_local_deliver",
+				"ip_output", sent, backlog, received, "ip_rcv", "ip_local_deliver",
 				"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_rcv_state_process", "tcp_v4_conn_request",
 			},
 			interfaces: []string{"east", "west"}, namespaces: 2,
@@ -229,13 +239,27 @@ func waitsForNeighbours(t *testing.T, j *journey) {
 	t.Helper()
 	count := 0
 	for _, w := range j.Waits {
-		if w.From == "__neigh_event_send" {
+		if w.From == "neigh_resolve_output" && matches("ipv4_neigh_lookup|neigh_resolve_output", w.To) {
 			count++
 		}
 	}
 	if count != 2 {
 		t.Errorf("waits for a neighbour %d times, want 2: %+v", count, j.Waits)
 	}
+}
+
+// staleClaims: what may park the packet does not, since the neighbour is known.
+func staleClaims() []claim {
+	return []claim{{
+		what: "request", transport: "icmp", from: "10.1.10.1", to: "10.1.10.2", visits: sent,
+		path: []string{"neigh_resolve_output", "__neigh_event_send", "eth_header", sent, backlog, received, "icmp_rcv"},
+		wait: [2]string{backlog, received}, process: "ping", whole: true,
+		also: func(t *testing.T, j *journey) {
+			if len(j.Waits) != 1 {
+				t.Errorf("waits %+v, want the backlog's only", j.Waits)
+			}
+		},
+	}}
 }
 
 func bridgeClaims() []claim {

@@ -6,6 +6,8 @@ package kernels
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
@@ -43,11 +45,11 @@ func (d *dropCount) check(t *testing.T, metrics families) {
 	found := 0
 	for _, m := range metrics["skbpath_dropped_packets_total"].GetMetric() {
 		l := labels(m)
-		if l["reason"] != d.place.Reason || l["protocol"] != d.protocol || l["interface"] != d.device {
+		if l["reason"] != d.place.Reason || l["protocol"] != d.protocol || l["interface"] != d.device || !matches(d.place.Function, l["function"]) {
 			continue
 		}
 		found++
-		if len(l) != 5 || l["subsystem"] != d.place.Subsystem || !matches(d.place.Function, l["function"]) {
+		if len(l) != 5 || l["subsystem"] != d.place.Subsystem {
 			t.Errorf("labels %v, want %+v", l, *d)
 		}
 		if got := m.GetCounter().GetValue(); got != d.packets {
@@ -67,16 +69,33 @@ func labels(m *dto.Metric) map[string]string {
 	return all
 }
 
-// checkLosses: nothing that this little traffic can cause is lost.
+// checkLosses: nothing that this little traffic can cause is lost. What could be
+// is in the help of the metric and in a row of docs/limits.md.
 func checkLosses(t *testing.T, metrics families) {
 	t.Helper()
-	lost := metrics["skbpath_lost_total"].GetMetric()
-	if len(lost) == 0 {
+	family := metrics["skbpath_lost_total"]
+	if len(family.GetMetric()) == 0 {
 		t.Error("no skbpath_lost_total")
 	}
-	for _, m := range lost {
+	limits := readText(t, filepath.Join("..", "..", "docs", "limits.md"))
+	for _, m := range family.GetMetric() {
+		lost := labels(m)
 		if m.GetCounter().GetValue() != 0 {
-			t.Errorf("lost %v: %v", labels(m), m.GetCounter().GetValue())
+			t.Errorf("lost %v: %v", lost, m.GetCounter().GetValue())
+		}
+		if !regexp.MustCompile(`[( ]` + lost["what"] + `\b`).MatchString(family.GetHelp()) {
+			t.Errorf("the help does not know %v: %s", lost, family.GetHelp())
+		}
+		if !hasRow(limits, lost["what"], lost["cause"]) {
+			t.Errorf("docs/limits.md has no row for %v", lost)
 		}
 	}
+}
+
+// hasRow reports whether a row of the table begins with what, and the cause, in
+// which a sink goes by its kind.
+func hasRow(table, what, cause string) bool {
+	cause = regexp.MustCompile(`^[a-z]+_(queue_full|export_failed|shutdown)$`).ReplaceAllString(cause, "<sink>_$1")
+	row := regexp.MustCompile("(?m)^\\| " + what + ", ([^|]*, )?`?" + cause + "`?[ ,]")
+	return row.MatchString(table)
 }

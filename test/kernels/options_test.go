@@ -29,7 +29,7 @@ func optionCases() []optionCase {
 	return []optionCase{
 		{name: "nat", args: "host 10.9.7.7", check: followedThroughNAT},
 		{name: "tracepoints", args: "--probe.source=tracepoints", check: tracepointsOnly},
-		{name: "functions", args: "'--probe.functions=ip_.*'", check: chosenFunctionsOnly},
+		{name: "functions", args: "--probe.all-kmods '--probe.functions=ip_.*|br_.*'", check: chosenFunctionsOnly},
 		{name: "fragments", args: "--filter.interface=west udp", check: laterFragmentHasNoPorts},
 		{
 			name: "limits", args: "--journey.max-hops=10 --journey.timeout=1s icmp",
@@ -47,7 +47,7 @@ func optionsPart(cases []optionCase, scenarios ...string) part {
 	return part{
 		name: "options",
 		build: func(*testing.T, *kernel) vm.Scenario {
-			return vm.Scenario{Name: "options", Script: optionsScript(cases, scenarios), Timeout: 3 * time.Minute}
+			return vm.Scenario{Name: "options", Script: optionsScript(cases, scenarios), Timeout: 6 * time.Minute}
 		},
 		check: func(t *testing.T, _ *kernel, r vm.ScenarioResult) {
 			for _, c := range cases {
@@ -81,6 +81,9 @@ func optionsScript(cases []optionCase, scenarios []string) string {
 			fmt.Fprintf(&b, "await 20 sh -c '%s' || true # the check says what is missing\n", strings.ReplaceAll(c.await, "'", `'\''`))
 		}
 	}
+	for _, name := range names {
+		fmt.Fprintf(&b, "metrics %[1]s >\"$OUT/%[1]s.metrics\"\n", name)
+	}
 	fmt.Fprintf(&b, "stop %s\n", strings.Join(names, " "))
 	return b.String()
 }
@@ -111,6 +114,7 @@ func tracepointsOnly(t *testing.T, _ string, all []*journey) {
 		transport: "icmp", from: "10.1.1.1", to: "10.1.1.2",
 		path:       []string{"net:net_dev_queue", "net:net_dev_start_xmit", "net:netif_rx", "net:netif_receive_skb", "skb:consume_skb"},
 		interfaces: []string{"east", "west"}, namespaces: 2, outcomes: []string{"consumed"}, whole: true,
+		wait: [2]string{"net:netif_rx", "net:netif_receive_skb"},
 	}
 	request.check(t, all)
 	dropped := claim{
@@ -133,15 +137,15 @@ func staysOnLoopback(t *testing.T, j *journey) {
 }
 
 // chosenFunctionsOnly: beside those asked for there are those that end a journey
-// or make a packet of another.
+// or make a packet of another. Nobody has named the module bridge.
 func chosenFunctionsOnly(t *testing.T, _ string, all []*journey) {
 	ends := []string{
 		"skb_release_head_state", "__consume_stateless_skb", "napi_skb_free_stolen_head", "napi_reuse_skb", "kfree_skbmem",
-		"__copy_skb_header",
+		"skb_attempt_defer_free", "__copy_skb_header",
 	}
 	for _, j := range all {
 		for _, h := range j.Hops {
-			if !strings.HasPrefix(h.Function, "ip_") && !slices.Contains(ends, h.Function) {
+			if !strings.HasPrefix(h.Function, "ip_") && !strings.HasPrefix(h.Function, "br_") && !slices.Contains(ends, h.Function) {
 				t.Fatalf("%s was not asked for: %s", h.Function, j)
 			}
 		}
@@ -151,6 +155,11 @@ func chosenFunctionsOnly(t *testing.T, _ string, all []*journey) {
 		path: []string{"ip_output", "ip_finish_output2", "ip_rcv", "ip_local_deliver"}, interfaces: []string{"east", "west"}, whole: true,
 	}
 	request.check(t, all)
+	bridged := claim{
+		transport: "icmp", from: "10.1.8.1", to: "10.1.8.2", visits: "br_handle_frame",
+		path: []string{"ip_output", "br_handle_frame", "br_forward", "br_dev_queue_push_xmit", "ip_rcv", "ip_local_deliver"}, whole: true,
+	}
+	bridged.check(t, all)
 	dropped := claim{
 		transport: "icmp", from: "10.1.3.1", to: "10.1.3.2", min: 3, max: 3,
 		drop: &drop{Reason: "NETFILTER_DROP", Subsystem: "core", Function: "nft_do_chain"}, whole: true,
@@ -172,7 +181,7 @@ func laterFragmentHasNoPorts(t *testing.T, _ string, all []*journey) {
 	datagram.check(t, all)
 }
 
-func staysWithinLimits(t *testing.T, _ string, all []*journey) {
+func staysWithinLimits(t *testing.T, dir string, all []*journey) {
 	cut := func(t *testing.T, j *journey) {
 		t.Helper()
 		if len(j.Hops) != 10 || !j.Incomplete {
@@ -187,6 +196,9 @@ func staysWithinLimits(t *testing.T, _ string, all []*journey) {
 		if len(j.Hops) > 10 {
 			t.Errorf("%d hops: %s", len(j.Hops), j)
 		}
+	}
+	if lost(parseMetrics(t, filepath.Join(dir, "limits.metrics")), "hop", "hop_limit") == 0 {
+		t.Error("no hop is counted as lost to the limit")
 	}
 }
 

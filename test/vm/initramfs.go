@@ -163,14 +163,21 @@ func (r *initramfs) addTools(root string, names []string) error {
 			return err
 		}
 	}
-	// Delay distributions for tc's netem.
-	tables, err := filepath.Glob(filepath.Join(root, "usr/lib/x86_64-linux-gnu/tc/*.dist"))
-	if err != nil {
-		return err
-	}
-	for _, file := range tables {
-		if err := r.addFile(libraryDir+"tc/"+filepath.Base(file), file); err != nil {
+	return r.addPlugins(root)
+}
+
+// addPlugins adds what tc and iptables read when they run: delay distributions
+// for netem, and the targets that every table has.
+func (r *initramfs) addPlugins(root string) error {
+	for _, pattern := range []string{"tc/*.dist", "xtables/libxt_standard.so", "xtables/libxt_udp.so"} {
+		files, err := filepath.Glob(filepath.Join(root, libraryDir, pattern))
+		if err != nil {
 			return err
+		}
+		for _, file := range files {
+			if err := r.addFile(filepath.Join(libraryDir, filepath.Dir(pattern), filepath.Base(file)), file); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -3,7 +3,7 @@
 package otlp
 
 import (
-	"strings"
+	"cmp"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -18,16 +18,20 @@ const (
 	keyParentID      = attribute.Key("skbpath.journey.parent_id")
 	keyLineage       = attribute.Key("skbpath.lineage")
 	keyOutcome       = attribute.Key("skbpath.outcome")
+	keyAbsorbedBy    = attribute.Key("skbpath.absorbed_by")
 	keyIncomplete    = attribute.Key("skbpath.incomplete")
 	keyDropReason    = attribute.Key("skbpath.drop.reason")
 	keyDropSubsystem = attribute.Key("skbpath.drop.subsystem")
 	keyDropFunction  = attribute.Key("skbpath.drop.function")
+	keyDropAdvice    = attribute.Key("skbpath.drop.advice")
 	keyVLAN          = attribute.Key("skbpath.vlan.id")
 	keyFragment      = attribute.Key("skbpath.fragment")
 	keyNetns         = attribute.Key("skbpath.netns.inode")
+	keyNetnsName     = attribute.Key("skbpath.netns.name")
 	keyLength        = attribute.Key("skbpath.skb.length")
 	keyMark          = attribute.Key("skbpath.skb.mark")
 	keyCaller        = attribute.Key("skbpath.caller")
+	keyVia           = attribute.Key("skbpath.via")
 	keyWaitFrom      = attribute.Key("skbpath.wait.from")
 	keyWaitTo        = attribute.Key("skbpath.wait.to")
 	keySequence      = attribute.Key("skbpath.span.sequence")
@@ -36,123 +40,98 @@ const (
 	keyExact         = attribute.Key("skbpath.duration.exact")
 )
 
-// list collects the attributes of one span after another in one slice.
-type list []attribute.KeyValue
-
-func (l *list) add(kv ...attribute.KeyValue) {
-	*l = append(*l, kv...)
-}
-
-// since returns the attributes added from index mark on.
-func (l list) since(mark int) []attribute.KeyValue {
-	return l[mark:len(l):len(l)]
-}
-
-// text adds a string. Names of interfaces and commands are free bytes, and one
-// that is not UTF-8 would make the whole request impossible to encode.
-func (l *list) text(key attribute.Key, value string) {
-	l.add(key.String(strings.ToValidUTF8(value, "\uFFFD")))
-}
-
-// known adds a string unless it is empty.
-func (l *list) known(key attribute.Key, value string) {
-	if value != "" {
-		l.text(key, value)
-	}
-}
-
-func (l *list) integer(key attribute.Key, value int64) {
-	l.add(key.Int64(value))
-}
-
 // position adds what keeps spans in order and in true length in viewers that
 // round to microseconds or stretch a parent over its children.
-func (l *list) position(sequence int, offset, duration time.Duration) {
-	l.integer(keySequence, int64(sequence))
-	l.integer(keyOffset, int64(offset))
-	l.integer(keyDuration, int64(duration))
+func (s *span) position(sequence int, offset, duration time.Duration) {
+	s.integer(keySequence, int64(sequence))
+	s.integer(keyOffset, int64(offset))
+	s.integer(keyDuration, int64(duration))
 }
 
-func (l *list) journey(j *journey.Journey) {
-	l.text(keyJourneyID, journeyIDText(j.ID))
+func (s *span) journey(j *journey.Journey) {
+	s.text(keyJourneyID, journeyIDText(j.ID))
 	if j.ParentID != 0 {
-		l.text(keyParentID, journeyIDText(j.ParentID))
+		s.text(keyParentID, journeyIDText(j.ParentID))
 	}
-	l.known(keyLineage, j.Lineage.String())
-	l.text(keyOutcome, j.Outcome.String())
-	l.known(keyIncomplete, j.Incomplete)
-	l.flow(&j.Flow)
+	s.known(keyLineage, j.Lineage.String())
+	s.text(keyOutcome, j.Outcome.String())
+	if j.AbsorbedBy != 0 {
+		s.text(keyAbsorbedBy, journeyIDText(j.AbsorbedBy))
+	}
+	s.known(keyIncomplete, j.Incomplete)
+	s.flow(&j.Flow)
 	if p := j.Process; p != nil {
-		l.add(semconv.ProcessPID(p.PID))
-		l.known(semconv.ProcessCommandKey, p.Command)
+		s.integer(semconv.ProcessPIDKey, int64(p.PID))
+		s.known(semconv.ProcessCommandKey, p.Command)
+		s.known(semconv.ContainerIDKey, p.Container)
+		s.known(semconv.K8SPodUIDKey, p.PodUID)
 	}
 	if j.Drop != nil {
-		l.drop(j.Drop)
+		s.drop(j.Drop)
 	}
-	l.position(0, 0, j.Duration)
+	s.position(0, 0, j.Duration)
 }
 
-func (l *list) flow(f *journey.Flow) {
-	l.known(semconv.NetworkTypeKey, f.NetworkType)
-	l.known(semconv.NetworkTransportKey, f.Transport)
+func (s *span) flow(f *journey.Flow) {
+	s.known(semconv.NetworkTypeKey, f.NetworkType)
+	s.known(semconv.NetworkTransportKey, f.Transport)
 	if f.Source.Address.IsValid() {
-		l.add(semconv.SourceAddress(f.Source.Address.String()))
+		s.text(semconv.SourceAddressKey, f.Source.Address.String())
 	}
 	if f.Source.Port != 0 {
-		l.add(semconv.SourcePort(int(f.Source.Port)))
+		s.integer(semconv.SourcePortKey, int64(f.Source.Port))
 	}
 	if f.Destination.Address.IsValid() {
-		l.add(semconv.DestinationAddress(f.Destination.Address.String()))
+		s.text(semconv.DestinationAddressKey, f.Destination.Address.String())
 	}
 	if f.Destination.Port != 0 {
-		l.add(semconv.DestinationPort(int(f.Destination.Port)))
+		s.integer(semconv.DestinationPortKey, int64(f.Destination.Port))
 	}
 	if f.VLAN != 0 {
-		l.integer(keyVLAN, int64(f.VLAN))
+		s.integer(keyVLAN, int64(f.VLAN))
 	}
 	if f.Fragment {
-		l.add(keyFragment.Bool(true))
+		s.flag(keyFragment, true)
 	}
 }
 
 // drop adds why and where a packet was dropped. error.type takes the
 // conventions' word for "unknown" on kernels that give no reason.
-func (l *list) drop(d *journey.Drop) {
-	if d.Reason != "" {
-		l.text(semconv.ErrorTypeKey, d.Reason)
-	} else {
-		l.add(semconv.ErrorTypeOther)
-	}
-	l.known(keyDropReason, d.Reason)
-	l.known(keyDropSubsystem, d.Subsystem)
-	l.known(keyDropFunction, d.Function)
+func (s *span) drop(d *journey.Drop) {
+	s.text(semconv.ErrorTypeKey, cmp.Or(d.Reason, semconv.ErrorTypeOther.Value.AsString()))
+	s.known(keyDropReason, d.Reason)
+	s.known(keyDropSubsystem, d.Subsystem)
+	s.known(keyDropFunction, d.Function)
+	s.known(keyDropAdvice, d.Advice())
 }
 
-func (l *list) hop(h *journey.Hop) {
-	l.text(semconv.CodeFunctionNameKey, h.Function)
-	l.known(keyCaller, h.Caller)
-	l.add(semconv.CPULogicalNumber(h.CPU))
-	l.add(keyExact.Bool(h.Exact))
+func (s *span) hop(h *journey.Hop) {
+	s.text(semconv.CodeFunctionNameKey, h.Function)
+	s.known(keyCaller, h.Caller)
+	s.known(keyVia, h.Via)
+	s.integer(semconv.CPULogicalNumberKey, int64(h.CPU))
+	s.flag(keyExact, h.Exact)
 }
 
 // surroundings adds interface, namespace, length and mark where they differ
 // from the hop before; before is nil for the first hop, where what is unknown
 // is left out.
-func (l *list) surroundings(h, before *journey.Hop) {
+func (s *span) surroundings(h, before *journey.Hop) {
 	first := before == nil
 	if first {
 		before = &journey.Hop{}
 	}
 	if h.Interface != before.Interface {
-		l.text(semconv.NetworkInterfaceNameKey, h.Interface)
+		s.text(semconv.NetworkInterfaceNameKey, h.Interface)
 	}
 	if h.Netns != before.Netns {
-		l.integer(keyNetns, int64(h.Netns))
+		s.integer(keyNetns, int64(h.Netns))
+		s.known(keyNetnsName, h.NetnsName)
 	}
 	if h.Length != before.Length || first {
-		l.integer(keyLength, int64(h.Length))
+		s.integer(keyLength, int64(h.Length))
 	}
 	if h.Mark != before.Mark {
-		l.integer(keyMark, int64(h.Mark))
+		s.integer(keyMark, int64(h.Mark))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -21,7 +20,8 @@ func (s *Sink) send(journeys []*journey.Journey) {
 	if len(journeys) == 0 {
 		return
 	}
-	err := s.deliver(s.forest.build(journeys))
+	s.request.fill(s.forest.build(journeys))
+	err := s.deliver()
 	n := uint64(len(journeys))
 	switch rejection := partialSuccess(err); {
 	case err == nil:
@@ -37,15 +37,15 @@ func (s *Sink) send(journeys []*journey.Journey) {
 }
 
 // deliver tries until the spans are taken, refused for good, or too old. The
-// exporter retries by itself what a server asks it to retry; it does not, over
+// client retries by itself what a server asks it to retry; it does not, over
 // HTTP, retry a connection that is refused.
-func (s *Sink) deliver(spans []sdktrace.ReadOnlySpan) error {
+func (s *Sink) deliver() error {
 	var (
 		pause   = s.settings.retryFirst
 		started = time.Now()
 	)
 	for {
-		err := s.try(spans)
+		err := s.try()
 		if err == nil || !transient(err) || s.ctx.Err() != nil || s.isClosing() {
 			return err
 		}
@@ -58,10 +58,10 @@ func (s *Sink) deliver(spans []sdktrace.ReadOnlySpan) error {
 	}
 }
 
-func (s *Sink) try(spans []sdktrace.ReadOnlySpan) error {
+func (s *Sink) try() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.settings.exportTimeout)
 	defer cancel()
-	return s.exporter.ExportSpans(ctx, spans)
+	return s.client.UploadTraces(ctx, s.request.resources)
 }
 
 // rest pauses, but not beyond the moment at which the sink is closed.
@@ -112,7 +112,7 @@ const (
 )
 
 // partialSuccess recognises a partial success (OTLP specification 1.x). The
-// exporters return it as an error whose type is internal to them, which leaves
+// clients return it as an error whose type is internal to them, which leaves
 // its text to go by.
 func partialSuccess(err error) answer {
 	switch {

@@ -3,10 +3,7 @@
 package otlp
 
 import (
-	"encoding/binary"
 	"fmt"
-
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
@@ -26,32 +23,25 @@ func waitPlace(index int) place { return 1<<32 | place(index) }
 // derived packet can name its parent's span without any state shared between
 // journeys. Within a journey all ids differ; between the journeys of one trace
 // they collide as seldom as random ones.
-func spanID(journeyID uint64, at place) trace.SpanID {
+func spanID(journeyID uint64, at place) uint64 {
 	x := journey.Mix(journey.Mix(journeyID) + uint64(at))
 	if x == 0 { // the one value that is no valid id
 		x = 1
 	}
-	var id trace.SpanID
-	binary.BigEndian.PutUint64(id[:], x)
-	return id
+	return x
 }
 
-func spanContext(j *journey.Journey, journeyID uint64, at place) trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID:    trace.TraceID(j.TraceID),
-		SpanID:     spanID(journeyID, at),
-		TraceFlags: trace.FlagsSampled | trace.FlagsRandom,
-	})
-}
-
-// parentContext is where the root span of j hangs: nowhere for an original
-// packet, for a derived one under the hop of its parent, in the same trace, in
-// which it was made.
-func parentContext(j *journey.Journey) trace.SpanContext {
+// parentSpan is where the root span of j hangs: nowhere, which is 0, for an
+// original packet, for a derived one under the hop of its parent, in the same
+// trace, in which it was made, and under the parent's root if there is no such hop.
+func parentSpan(j *journey.Journey) uint64 {
 	if j.ParentID == 0 {
-		return trace.SpanContext{}
+		return 0
 	}
-	return spanContext(j, j.ParentID, hopPlace(j.ParentHop))
+	if j.ParentHop == journey.NoHop {
+		return spanID(j.ParentID, rootPlace)
+	}
+	return spanID(j.ParentID, hopPlace(j.ParentHop))
 }
 
 // journeyIDText writes a journey's id as the other sinks do: 16 hex digits,

@@ -3,16 +3,22 @@
 package otlp
 
 import (
+	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -24,9 +30,16 @@ type receiver struct {
 
 	answer   func(n int) reply // n counts requests from 1
 	requests chan *collector.ExportTraceServiceRequest
-	calls    chan int // one per request, before it is answered
+	calls    chan int     // one per request, before it is answered
+	arrivals chan arrival // the same
+	tls      *tls.Config  // nil for none
 
 	n chan int // holds the number of requests so far
+}
+
+// arrival is how a request came.
+type arrival struct {
+	token, encoding string
 }
 
 // reply is what a backend answers.
@@ -41,6 +54,7 @@ func newReceiver(answer func(n int) reply) *receiver {
 		answer:   answer,
 		requests: make(chan *collector.ExportTraceServiceRequest, 1000),
 		calls:    make(chan int, 1000),
+		arrivals: make(chan arrival, 1000),
 		n:        make(chan int, 1),
 	}
 	r.n <- 0
@@ -48,6 +62,16 @@ func newReceiver(answer func(n int) reply) *receiver {
 }
 
 func accept(int) reply { return reply{} }
+
+// TagRPC and its siblings note how a request over gRPC came.
+func (r *receiver) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (r *receiver) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (r *receiver) HandleConn(context.Context, stats.ConnStats)                       {}
+func (r *receiver) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if h, ok := s.(*stats.InHeader); ok {
+		r.arrivals <- arrival{strings.Join(h.Header.Get("x-token"), ","), h.Compression}
+	}
+}
 
 func (r *receiver) Export(_ context.Context, q *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 	n := <-r.n + 1
@@ -68,7 +92,8 @@ func (r *receiver) Export(_ context.Context, q *collector.ExportTraceServiceRequ
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	body, err := io.ReadAll(q.Body)
+	r.arrivals <- arrival{q.Header.Get("X-Token"), q.Header.Get("Content-Encoding")}
+	body, err := readBody(q)
 	request := &collector.ExportTraceServiceRequest{}
 	if err == nil {
 		err = proto.Unmarshal(body, request)
@@ -80,6 +105,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	response, err := r.Export(q.Context(), request)
 	switch status.Code(err) {
 	case codes.OK:
+	case codes.ResourceExhausted:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusTooManyRequests)
+		return
 	case codes.Unavailable:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
@@ -96,17 +125,35 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	_, _ = w.Write(encoded)
 }
 
+func readBody(q *http.Request) ([]byte, error) {
+	if q.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(q.Body)
+	}
+	plain, err := gzip.NewReader(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(plain)
+}
+
 // serve answers on l by protocol until the test ends.
 func (r *receiver) serve(t *testing.T, l net.Listener, protocol string) {
 	t.Helper()
 	if protocol == "grpc" {
-		s := grpc.NewServer()
+		options := []grpc.ServerOption{grpc.StatsHandler(r)}
+		if r.tls != nil {
+			options = append(options, grpc.Creds(credentials.NewTLS(r.tls)))
+		}
+		s := grpc.NewServer(options...)
 		collector.RegisterTraceServiceServer(s, r)
 		go func() { _ = s.Serve(l) }()
 		t.Cleanup(s.Stop)
 		return
 	}
-	s := &http.Server{Handler: r}
+	if r.tls != nil {
+		l = tls.NewListener(l, r.tls)
+	}
+	s := &http.Server{Handler: r, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close() })
 }

@@ -4,7 +4,6 @@ package otlp
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ func Enabled(getenv func(string) string) bool {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
 		return false
 	}
-	switch getenv("OTEL_TRACES_EXPORTER") {
+	switch getenv(exporterVariable) {
 	case "none":
 		return false
 	case "":
@@ -34,7 +33,7 @@ type settings struct {
 	queueSpans    int           // spans that wait in front of the sink
 	batchSpans    int           // spans that make a request full
 	delay         time.Duration // a request waits at most this long to fill
-	exportTimeout time.Duration // one call of the exporter, its retries included
+	exportTimeout time.Duration // one call of the client, its retries included
 
 	retryFirst time.Duration // pause before the first retry of ours, doubled each time
 	retryMost  time.Duration // the longest pause
@@ -82,29 +81,4 @@ func (s settings) limits() export.Limits {
 	l := export.DefaultLimits()
 	l.Hops = s.queueSpans
 	return l
-}
-
-// checkEndpoints refuses endpoints that the exporter would silently replace or
-// never reach: it ignores what does not parse, and takes "collector:4318" for a
-// URL with the scheme "collector".
-func checkEndpoints(getenv func(string) string) error {
-	protocol := getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-	if protocol == "" {
-		protocol = getenv("OTEL_EXPORTER_OTLP_PROTOCOL")
-	}
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
-		text := getenv(name)
-		if text == "" {
-			continue
-		}
-		u, err := url.Parse(text)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		web := (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
-		if protocol != "grpc" && !web {
-			return fmt.Errorf("%s=%q is not a URL such as http://localhost:4318", name, text)
-		}
-	}
-	return nil
 }

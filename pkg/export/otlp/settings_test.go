@@ -58,7 +58,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestEndpointsThatMakeNoSense(t *testing.T) {
+func TestEnvironmentIsChecked(t *testing.T) {
+	const timeout, headers, resource = "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"
 	for _, c := range []struct {
 		env  []string
 		want string
@@ -67,8 +68,31 @@ func TestEndpointsThatMakeNoSense(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"}, "is not a URL"},
 		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "://"}, "missing protocol scheme"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, "neither grpc nor http/protobuf"},
+		{[]string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"}, ""},
+		{[]string{"OTEL_TRACES_EXPORTER", "otlp"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"}, "neither gzip nor none"},
+		{[]string{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nonesuch.pem"}, "OTEL_EXPORTER_OTLP_CERTIFICATE: open /nonesuch.pem"},
+		{[]string{"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "settings_test.go"}, "holds no certificate"},
+		{[]string{"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem"}, "go together"},
+		{[]string{timeout, "10000"}, ""},
+		{[]string{timeout, " 0 "}, ""},
+		{[]string{timeout, " "}, ""},
+		{[]string{timeout, "-1"}, ""}, // none, as 0
+		{[]string{timeout, "10s"}, timeout + `="10s" is not a whole number of milliseconds`},
+		{[]string{timeout, "1", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "xx"}, `TRACES_TIMEOUT="xx" is not`},
+		{[]string{headers, "a"}, headers + ": number 1 of its list is not HEADER=VALUE"},
+		{[]string{headers, "a=b,Bearer c=d"}, "number 2 of its list is not"},
+		{[]string{headers, "=b"}, "number 1 of its list is not"},
+		{[]string{headers, "a=%zz"}, "the value of number 1"},
+		{[]string{headers, "Authorization=Basic%20YQ==, x-b=,"}, ""},
+		{[]string{resource, "foo"}, `OTEL_RESOURCE_ATTRIBUTES: "foo" is not KEY=VALUE`},
+		{[]string{resource, "a=b,=c"}, `"=c" is not KEY=VALUE`},
+		{[]string{resource, "a=b, c=,d=%zz,e=f=g,"}, ""},
+		{[]string{"OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c.pem"}, "/c.pem: no such file"},
 	} {
-		err := checkEndpoints(environment(c.env...))
+		err := variables(environment(c.env...)).check()
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%v: %v", c.env, err)

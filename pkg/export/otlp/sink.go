@@ -3,9 +3,9 @@
 // Package otlp exports journeys as OpenTelemetry traces: one trace per packet,
 // one span per hop and per wait.
 //
-// Spans are built straight from journeys and handed to the exporter that the
-// standard OTEL_* variables describe, over gRPC or HTTP. A journey never is
-// split over requests.
+// Journeys are encoded straight into OTLP's wire format and handed to the client
+// that the standard OTEL_* variables describe, over gRPC or HTTP. A journey never
+// is split over requests.
 package otlp
 
 import (
@@ -17,26 +17,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 
 	"github.com/skbpath/skbpath/pkg/export"
 	"github.com/skbpath/skbpath/pkg/export/internal/quiet"
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-// scopeName is the instrumentation scope: the import path of this package.
-const scopeName = "github.com/skbpath/skbpath/pkg/export/otlp"
-
 var errClosed = errors.New("the sink is closed")
 
 // Config configures the sink; all else is read from the environment.
 type Config struct {
 	Version string // of skbpath, for the resource and the scope
-	// Getenv is os.Getenv. It serves OTEL_BSP_* and the check of endpoints only:
-	// the exporter reads the variables of the process itself.
+	// Getenv is os.Getenv. It serves OTEL_BSP_*, the choice of the client and the
+	// check of the others only: the client reads the variables of the process itself.
 	Getenv func(string) string
 	Log    *slog.Logger // nil discards
 }
@@ -46,8 +40,9 @@ type Config struct {
 // front of it.
 type Sink struct {
 	settings settings
-	exporter sdktrace.SpanExporter
+	client   otlptrace.Client
 	forest   forest
+	request  *request
 	log      *quiet.Logger
 
 	in      chan *journey.Journey
@@ -70,7 +65,7 @@ func New(ctx context.Context, c Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkEndpoints(c.Getenv); err != nil {
+	if err := variables(c.Getenv).check(); err != nil {
 		return nil, err
 	}
 	return open(ctx, c, s)
@@ -78,29 +73,24 @@ func New(ctx context.Context, c Config) (*Sink, error) {
 
 // open is New with the settings read.
 func open(ctx context.Context, c Config, s settings) (*Sink, error) {
-	exporter, err := autoexport.NewSpanExporter(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("create OTLP exporter: %w", err)
+	client := variables(c.Getenv).client()
+	if err := client.Start(ctx); err != nil {
+		return nil, fmt.Errorf("create OTLP client: %w", err)
 	}
 	log := quiet.New(c.Log, quiet.DefaultInterval)
 	resource, err := newResource(ctx, c.Version)
 	if err != nil {
 		log.Warn("resource attributes are incomplete", "err", err)
 	}
-	return start(s, exporter, &origin{
-		resource: resource,
-		scope: instrumentation.Scope{
-			Name: scopeName, Version: c.Version, SchemaURL: semconv.SchemaURL,
-		},
-	}, log), nil
+	return start(s, client, newRequest(resource, c.Version), log), nil
 }
 
-func start(set settings, exporter sdktrace.SpanExporter, o *origin, log *quiet.Logger) *Sink {
+func start(set settings, client otlptrace.Client, r *request, log *quiet.Logger) *Sink {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Sink{
 		settings: set,
-		exporter: exporter,
-		forest:   forest{origin: o},
+		client:   client,
+		request:  r,
 		log:      log,
 		in:       make(chan *journey.Journey),
 		closing:  make(chan struct{}),
@@ -153,7 +143,7 @@ func (s *Sink) Close(ctx context.Context) error {
 			<-s.done
 		}
 		s.cancel()
-		err = s.exporter.Shutdown(ctx)
+		err = s.client.Stop(ctx)
 	})
 	return err
 }

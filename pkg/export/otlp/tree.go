@@ -3,37 +3,38 @@
 package otlp
 
 import (
-	"slices"
+	"encoding/binary"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/otel/codes"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-const (
-	// attributesPerSpan sizes the first allocation; more than that still fits.
-	attributesPerSpan = 10
-
-	// keepSpans bounds the memory kept between requests: a larger one, which a
-	// single long journey can cause, does not leave its slabs behind.
-	keepSpans = 16384
-)
+// keepBytes bounds the memory kept between requests: a larger one, which a
+// single long journey can cause, does not leave its slabs behind.
+const keepBytes = 8 << 20
 
 // forest turns journeys into spans. Its memory is used again for every request,
 // so the spans of one build are valid until the next.
 type forest struct {
-	origin *origin
+	spans  []byte // those of a request, each a field of ScopeSpans
+	span   span   // the one at hand
+	states traceStates
 
-	spans      []span
-	attributes list
-	handles    []sdktrace.ReadOnlySpan
+	// Of the journey at hand: its spans in their order, the root first, the place
+	// of each hop among them, when it starts, and its sampling as all spans tell it.
+	nodes   []node
+	hopNode []int
+	start   int64
+	state   string
+}
 
-	// Of the journey at hand: the index in spans of its root and of each hop.
-	root    int
-	hopSpan []int
+// node is a span that has been written, but whose end may have to be moved.
+type node struct {
+	id    uint64
+	above int   // index of the parent, -1 for a root
+	end   int64 // in nanoseconds since 1970
+	endAt int   // where in forest.spans the end stands
 }
 
 // spanCount is the number of spans that j becomes.
@@ -43,36 +44,22 @@ func spanCount(j *journey.Journey) int {
 
 // build returns the spans of all journeys, each journey's together, its root
 // first and the others in order of time.
-func (f *forest) build(journeys []*journey.Journey) []sdktrace.ReadOnlySpan {
-	f.reset(journeys)
+func (f *forest) build(journeys []*journey.Journey) []byte {
+	if cap(f.spans) > keepBytes {
+		*f = forest{}
+	}
+	f.spans = f.spans[:0]
 	for _, j := range journeys {
 		f.plant(j)
 	}
-	for i := range f.spans {
-		f.handles = append(f.handles, &f.spans[i])
-	}
-	return f.handles
-}
-
-// reset makes room for all spans at once, so that none moves while a handle
-// points to it.
-func (f *forest) reset(journeys []*journey.Journey) {
-	n := 0
-	for _, j := range journeys {
-		n += spanCount(j)
-	}
-	if cap(f.spans) > keepSpans {
-		f.spans, f.attributes, f.handles = nil, nil, nil
-	}
-	f.spans = slices.Grow(f.spans[:0], n)
-	f.attributes = slices.Grow(f.attributes[:0], n*attributesPerSpan)
-	f.handles = slices.Grow(f.handles[:0], n)
+	return f.spans
 }
 
 // plant adds the tree of one journey.
 func (f *forest) plant(j *journey.Journey) {
-	f.root = len(f.spans)
-	f.hopSpan = f.hopSpan[:0]
+	f.nodes, f.hopNode = f.nodes[:0], f.hopNode[:0]
+	f.start = j.Start.UnixNano()
+	f.state = f.states.of(j.Sampling)
 	f.plantRoot(j)
 
 	wait := 0
@@ -93,75 +80,69 @@ func (f *forest) plant(j *journey.Journey) {
 }
 
 func (f *forest) plantRoot(j *journey.Journey) {
-	s, _ := f.add(j, rootPlace, rootName(&j.Flow), 0, j.Duration)
-	s.parent = parentContext(j)
-	mark := len(f.attributes)
-	f.attributes.journey(j)
-	s.attributes = f.attributes.since(mark)
-	if j.Drop != nil {
-		s.status = dropStatus(j.Drop)
-	}
+	f.begin(j, rootPlace, rootName(&j.Flow), -1, 0, j.Duration)
+	f.span.journey(j)
+	f.finish(j.Drop)
 }
 
 func (f *forest) plantHop(j *journey.Journey, i int) {
 	h := &j.Hops[i]
-	s, sequence := f.add(j, hopPlace(i), strings.ToValidUTF8(h.Function, "\uFFFD"), h.Offset, h.Duration)
-	f.hopSpan = append(f.hopSpan, f.root+sequence)
-	above := f.root
+	above := 0
 	if h.Parent >= 0 && h.Parent < i {
-		above = f.hopSpan[h.Parent]
+		above = f.hopNode[h.Parent]
 	}
-	f.hang(s, above)
+	sequence := f.begin(j, hopPlace(i), h.Function, above, h.Offset, h.Duration)
+	f.hopNode = append(f.hopNode, sequence)
 
 	var before *journey.Hop
 	if i > 0 {
 		before = &j.Hops[i-1]
 	}
-	mark := len(f.attributes)
-	f.attributes.hop(h)
-	f.attributes.surroundings(h, before)
+	f.span.hop(h)
+	f.span.surroundings(h, before)
+	var drop *journey.Drop
 	if j.Drop != nil && j.Drop.Hop == i {
-		f.attributes.drop(j.Drop)
-		s.status = dropStatus(j.Drop)
+		drop = j.Drop
+		f.span.drop(drop)
 	}
-	f.attributes.position(sequence, h.Offset, h.Duration)
-	s.attributes = f.attributes.since(mark)
+	f.span.position(sequence, h.Offset, h.Duration)
+	f.finish(drop)
 }
 
 // plantWait adds a wait under the root: no function is at work in it.
 func (f *forest) plantWait(j *journey.Journey, i int) {
 	w := &j.Waits[i]
-	s, sequence := f.add(j, waitPlace(i), "wait", w.Offset, w.Duration)
-	f.hang(s, f.root)
-	mark := len(f.attributes)
-	f.attributes.text(keyWaitFrom, w.From)
-	f.attributes.text(keyWaitTo, w.To)
-	f.attributes.position(sequence, w.Offset, w.Duration)
-	s.attributes = f.attributes.since(mark)
+	sequence := f.begin(j, waitPlace(i), "wait", 0, w.Offset, w.Duration)
+	f.span.text(keyWaitFrom, w.From)
+	f.span.text(keyWaitTo, w.To)
+	f.span.position(sequence, w.Offset, w.Duration)
+	f.finish(nil)
 }
 
-// add appends a span of j and returns it with its position in the journey. It
-// ends at least 1 ns after its start, since viewers choke on a span without
-// length; its attributes keep the true duration.
-func (f *forest) add(j *journey.Journey, at place, name string, offset, duration time.Duration) (*span, int) {
-	sequence := len(f.spans) - f.root
-	start := j.Start.Add(offset)
-	f.spans = append(f.spans, span{
-		origin:  f.origin,
-		name:    name,
-		context: spanContext(j, j.ID, at),
-		above:   -1,
-		start:   start,
-		end:     start.Add(max(duration, 1)),
-	})
-	return &f.spans[len(f.spans)-1], sequence
+// begin begins a span of j under the node above and returns its position in the
+// journey. It ends at least 1 ns after its start, since viewers choke on a span
+// without length; its attributes keep the true duration.
+func (f *forest) begin(j *journey.Journey, at place, name string, above int, offset, duration time.Duration) int {
+	var parent uint64
+	if above < 0 {
+		parent = parentSpan(j)
+	} else {
+		parent = f.nodes[above].id
+	}
+	start := f.start + int64(offset)
+	n := node{id: spanID(j.ID, at), above: above, end: start + int64(max(duration, 1))}
+	f.span.begin(j.TraceID, n.id, parent, f.state, name)
+	n.endAt = f.span.times(start, n.end)
+	f.nodes = append(f.nodes, n)
+	return len(f.nodes) - 1
 }
 
-// hang makes s a child of the span at index above.
-func (f *forest) hang(s *span, above int) {
-	s.above = above
-	s.parent = f.spans[above].context
-	f.spans[above].children++
+// finish puts the span at hand behind the others. It is an error if a packet was
+// dropped in it.
+func (f *forest) finish(drop *journey.Drop) {
+	f.span.finish(failure(drop))
+	f.spans = appendField(f.spans, scopeSpansSpans, f.span)
+	f.nodes[len(f.nodes)-1].endAt += len(f.spans) - len(f.span)
 }
 
 // coverChildren stretches every span of the journey at hand over its children,
@@ -169,16 +150,21 @@ func (f *forest) hang(s *span, above int) {
 // measured a hop, it may otherwise end before a child, which viewers take for a
 // fault of the trace.
 func (f *forest) coverChildren() {
-	for i := len(f.spans) - 1; i > f.root; i-- {
-		child := &f.spans[i]
-		if parent := &f.spans[child.above]; child.end.After(parent.end) {
+	for i := len(f.nodes) - 1; i > 0; i-- {
+		child := &f.nodes[i]
+		if parent := &f.nodes[child.above]; child.end > parent.end {
 			parent.end = child.end
+			binary.LittleEndian.PutUint64(f.spans[parent.endAt:], wireTime(parent.end))
 		}
 	}
 }
 
-// dropStatus is the status of the root and of the hop that dropped the packet.
-func dropStatus(d *journey.Drop) sdktrace.Status {
+// failure says of a root, and of the hop that dropped the packet, what went
+// wrong; "" without a drop.
+func failure(d *journey.Drop) string {
+	if d == nil {
+		return ""
+	}
 	text := "packet dropped"
 	if d.Reason != "" {
 		text += ": " + d.Reason
@@ -189,7 +175,7 @@ func dropStatus(d *journey.Drop) sdktrace.Status {
 	if d.Function != "" {
 		text += " in " + d.Function
 	}
-	return sdktrace.Status{Code: codes.Error, Description: strings.ToValidUTF8(text, "\uFFFD")}
+	return text
 }
 
 // rootName names a journey after its transport, else its network type. It
@@ -198,9 +184,9 @@ func dropStatus(d *journey.Drop) sdktrace.Status {
 func rootName(f *journey.Flow) string {
 	switch {
 	case f.Transport != "" && !strings.HasPrefix(f.Transport, "ip-proto-"):
-		return strings.ToValidUTF8(f.Transport, "\uFFFD") + " packet"
+		return f.Transport + " packet"
 	case f.NetworkType != "" && !strings.HasPrefix(f.NetworkType, "0x"):
-		return strings.ToValidUTF8(f.NetworkType, "\uFFFD") + " packet"
+		return f.NetworkType + " packet"
 	default:
 		return "packet"
 	}

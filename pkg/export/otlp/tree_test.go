@@ -3,72 +3,87 @@
 package otlp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
-	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"go.opentelemetry.io/otel/sdk/instrumentation"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"go.opentelemetry.io/otel/trace"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/skbpath/skbpath/pkg/export/internal/exporttest"
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-func testOrigin() *origin {
-	return &origin{
-		resource: resource.NewSchemaless(semconv.ServiceName("skbpath")),
-		scope:    instrumentation.Scope{Name: scopeName, Version: "1.2.3", SchemaURL: semconv.SchemaURL},
+// decode reads the spans of a build as a backend does.
+func decode(t testing.TB, encoded []byte) []*tracepb.Span {
+	t.Helper()
+	var scope tracepb.ScopeSpans
+	if err := proto.Unmarshal(encoded, &scope); err != nil {
+		t.Fatal(err)
 	}
+	if unknown := scope.ProtoReflect().GetUnknown(); len(unknown) != 0 {
+		t.Fatalf("%d bytes are no spans", len(unknown))
+	}
+	return scope.Spans
 }
 
-func newForest() *forest { return &forest{origin: testOrigin()} }
+// built are the spans of journeys, read back.
+func built(t testing.TB, journeys ...*journey.Journey) []*tracepb.Span {
+	t.Helper()
+	return decode(t, new(forest).build(journeys))
+}
+
+// id reads what spanID has made.
+func id(raw []byte) uint64 { return binary.BigEndian.Uint64(raw) }
 
 func TestGoldenTrees(t *testing.T) {
 	for _, n := range exporttest.Journeys() {
 		t.Run(n.Name, func(t *testing.T) {
-			spans := newForest().build([]*journey.Journey{n.Journey})
-			exporttest.Golden(t, n.Name+".tree", render(n.Journey.Start, spans))
+			exporttest.Golden(t, n.Name+".tree", render(n.Journey.Start, built(t, n.Journey)))
 		})
 	}
 }
 
 // render draws spans as a tree, children in the order of the batch.
-func render(start time.Time, spans []sdktrace.ReadOnlySpan) string {
-	children := make(map[trace.SpanID][]sdktrace.ReadOnlySpan)
-	known := make(map[trace.SpanID]bool)
+func render(start time.Time, spans []*tracepb.Span) string {
+	children := make(map[string][]*tracepb.Span)
+	known := make(map[string]bool)
 	for _, s := range spans {
-		known[s.SpanContext().SpanID()] = true
+		known[string(s.SpanId)] = true
 	}
-	var roots []sdktrace.ReadOnlySpan
+	var roots []*tracepb.Span
 	for _, s := range spans {
-		if parent := s.Parent().SpanID(); known[parent] {
+		if parent := string(s.ParentSpanId); known[parent] {
 			children[parent] = append(children[parent], s)
 		} else {
 			roots = append(roots, s)
 		}
 	}
 	var b strings.Builder
-	var draw func(s sdktrace.ReadOnlySpan, depth int)
-	draw = func(s sdktrace.ReadOnlySpan, depth int) {
+	var draw func(s *tracepb.Span, depth int)
+	draw = func(s *tracepb.Span, depth int) {
 		indent := strings.Repeat("    ", depth)
-		fmt.Fprintf(&b, "%s%s [%d ns, %d ns]", indent, s.Name(), s.StartTime().Sub(start), s.EndTime().Sub(start))
-		if status := s.Status(); status.Description != "" {
-			fmt.Fprintf(&b, " %v: %s", status.Code, status.Description)
+		fmt.Fprintf(&b, "%s%s [%d ns, %d ns]", indent, s.Name,
+			int64(s.StartTimeUnixNano)-start.UnixNano(), int64(s.EndTimeUnixNano)-start.UnixNano())
+		if s.Status.Code == tracepb.Status_STATUS_CODE_ERROR {
+			fmt.Fprintf(&b, " Error: %s", s.Status.Message)
 		}
-		if depth == 0 && s.Parent().IsValid() {
-			fmt.Fprintf(&b, " under %v/%v", s.Parent().TraceID(), s.Parent().SpanID())
+		if depth == 0 && len(s.ParentSpanId) != 0 {
+			fmt.Fprintf(&b, " under %x/%x", s.TraceId, s.ParentSpanId)
+		}
+		if depth == 0 {
+			fmt.Fprintf(&b, " tracestate %q", s.TraceState)
 		}
 		b.WriteByte('\n')
-		for _, kv := range s.Attributes() {
-			fmt.Fprintf(&b, "%s  | %s = %s\n", indent, kv.Key, kv.Value.String())
+		for _, kv := range s.Attributes {
+			fmt.Fprintf(&b, "%s  | %s = %s\n", indent, kv.Key, valueText(kv.Value))
 		}
-		for _, c := range children[s.SpanContext().SpanID()] {
+		for _, c := range children[string(s.SpanId)] {
 			draw(c, depth+1)
 		}
 	}
@@ -78,29 +93,16 @@ func render(start time.Time, spans []sdktrace.ReadOnlySpan) string {
 	return b.String()
 }
 
-// TestEveryMethodWorks calls every method of the interface, so that one which a
-// later SDK adds is not left to the embedded nil.
-func TestEveryMethodWorks(t *testing.T) {
-	s := newForest().build([]*journey.Journey{exporttest.NftDrop()})[0]
-	kind := reflect.TypeFor[sdktrace.ReadOnlySpan]()
-	called := 0
-	for i := range kind.NumMethod() {
-		m := kind.Method(i)
-		if !m.IsExported() {
-			continue
-		}
-		called++
-		t.Run(m.Name, func(t *testing.T) {
-			defer func() {
-				if r := recover(); r != nil {
-					t.Errorf("not implemented: %v", r)
-				}
-			}()
-			reflect.ValueOf(s).MethodByName(m.Name).Call(nil)
-		})
-	}
-	if called < 17 {
-		t.Errorf("only %d methods were called", called)
+func valueText(v *commonpb.AnyValue) string {
+	switch v := v.Value.(type) {
+	case *commonpb.AnyValue_StringValue:
+		return v.StringValue
+	case *commonpb.AnyValue_IntValue:
+		return strconv.FormatInt(v.IntValue, 10)
+	case *commonpb.AnyValue_BoolValue:
+		return strconv.FormatBool(v.BoolValue)
+	default:
+		return fmt.Sprintf("unexpected %T", v)
 	}
 }
 
@@ -112,73 +114,71 @@ func TestSpansAreWellFormed(t *testing.T) {
 	journeys = append(journeys, exporttest.Long(500, 40))
 	journeys[len(journeys)-1].TraceID[15] = 0xff
 	journeys[len(journeys)-1].ID = 0xabcdef
-	f := newForest()
+	var f forest
 	for range 3 { // slabs are used again
-		checkWellFormed(t, f.build(journeys))
+		checkWellFormed(t, decode(t, f.build(journeys)))
 	}
 }
 
-func checkWellFormed(t *testing.T, spans []sdktrace.ReadOnlySpan) {
+func checkWellFormed(t *testing.T, spans []*tracepb.Span) {
 	t.Helper()
-	byID := make(map[trace.SpanID]sdktrace.ReadOnlySpan)
-	children := make(map[trace.SpanID]int)
+	byID := make(map[uint64]*tracepb.Span)
 	for _, s := range spans {
-		id := s.SpanContext().SpanID()
-		if byID[id] != nil {
-			t.Errorf("id %v occurs twice", id)
+		if id(s.SpanId) == 0 || byID[id(s.SpanId)] != nil {
+			t.Errorf("id %x is none or occurs twice", s.SpanId)
 		}
-		byID[id] = s
-		if !strings.HasSuffix(s.Name(), " packet") { // a span cannot count the packets derived in it later
-			children[s.Parent().SpanID()]++
-		}
+		byID[id(s.SpanId)] = s
 	}
 	for _, s := range spans {
-		c := s.SpanContext()
-		if !c.IsValid() || c.TraceFlags() != trace.FlagsSampled|trace.FlagsRandom || c.IsRemote() {
-			t.Errorf("%s: context %+v", s.Name(), c)
+		if len(s.TraceId) != 16 || s.Flags != 0x103 { // sampled, random, and: it is known whether the parent is remote
+			t.Errorf("%s: trace %x, flags %#x", s.Name, s.TraceId, s.Flags)
 		}
-		if !s.EndTime().After(s.StartTime()) {
-			t.Errorf("%s ends %v after its start", s.Name(), s.EndTime().Sub(s.StartTime()))
+		if s.EndTimeUnixNano <= s.StartTimeUnixNano {
+			t.Errorf("%s ends %v after its start", s.Name, s.EndTimeUnixNano-s.StartTimeUnixNano)
 		}
-		if got := children[c.SpanID()]; s.ChildSpanCount() != got {
-			t.Errorf("%s counts %d children, has %d", s.Name(), s.ChildSpanCount(), got)
-		}
-		if p := byID[s.Parent().SpanID()]; p != nil && !strings.HasSuffix(s.Name(), " packet") {
-			if p.EndTime().Before(s.EndTime()) || p.StartTime().After(s.StartTime()) {
-				t.Errorf("%s does not cover its child %s", p.Name(), s.Name())
-			}
-			if p.SpanContext().TraceID() != c.TraceID() {
-				t.Errorf("%s and its parent are in different traces", s.Name())
+		if !strings.HasSuffix(s.Name, "packet") { // a span cannot cover the packets derived in it later
+			p := byID[id(s.ParentSpanId)]
+			if p == nil || p.EndTimeUnixNano < s.EndTimeUnixNano || p.StartTimeUnixNano > s.StartTimeUnixNano {
+				t.Errorf("%v does not cover its child %s", p, s.Name)
+			} else if !bytes.Equal(p.TraceId, s.TraceId) {
+				t.Errorf("%s and its parent are in different traces", s.Name)
 			}
 		}
 		seen := make(map[string]bool)
-		for _, kv := range s.Attributes() {
-			if seen[string(kv.Key)] {
-				t.Errorf("%s has %s twice", s.Name(), kv.Key)
+		for _, kv := range s.Attributes {
+			if seen[kv.Key] {
+				t.Errorf("%s has %s twice", s.Name, kv.Key)
 			}
-			seen[string(kv.Key)] = true
-			if !utf8.ValidString(kv.Value.String()) {
-				t.Errorf("%s: %s is not UTF-8", s.Name(), kv.Key)
-			}
+			seen[kv.Key] = true
 		}
 	}
 }
 
 func TestDerivedJourneyHangsUnderItsParent(t *testing.T) {
 	parent, clone := exporttest.Ping(), exporttest.Clone()
-	spans := newForest().build([]*journey.Journey{parent, clone})
-	var maker trace.SpanContext
+	spans := built(t, parent, clone)
+	var maker *tracepb.Span
 	for _, s := range spans[:spanCount(parent)] {
-		if s.SpanContext().SpanID() == spanID(parent.ID, hopPlace(clone.ParentHop)) {
-			maker = s.SpanContext()
+		if id(s.SpanId) == spanID(parent.ID, hopPlace(clone.ParentHop)) {
+			maker = s
 		}
 	}
 	derived := spans[spanCount(parent)]
-	if !maker.IsValid() || derived.Parent().SpanID() != maker.SpanID() || derived.Parent().TraceID() != maker.TraceID() {
-		t.Errorf("clone hangs under %v, want the hop %v", derived.Parent(), maker)
+	if maker == nil || !bytes.Equal(derived.ParentSpanId, maker.SpanId) || !bytes.Equal(derived.TraceId, maker.TraceId) {
+		t.Errorf("clone hangs under %x, want the hop %v", derived.ParentSpanId, maker)
 	}
-	if spans[0].Parent().IsValid() {
-		t.Errorf("an original packet has the parent %v", spans[0].Parent())
+	if spans[0].ParentSpanId != nil {
+		t.Errorf("an original packet has the parent %x", spans[0].ParentSpanId)
+	}
+}
+
+// TestRetransmissionHangsUnderTheFirst: under its root, since it was made in none of its hops.
+func TestRetransmissionHangsUnderTheFirst(t *testing.T) {
+	first, again := exporttest.TCPWait(), exporttest.Retransmission()
+	spans := built(t, first, again)
+	derived := spans[spanCount(first)]
+	if !bytes.Equal(derived.ParentSpanId, spans[0].SpanId) || !bytes.Equal(derived.TraceId, spans[0].TraceId) {
+		t.Errorf("it hangs under %x, want the root %x", derived.ParentSpanId, spans[0].SpanId)
 	}
 }
 
@@ -186,12 +186,12 @@ func TestBadParentsAndWaitsStayInTheTree(t *testing.T) {
 	j := exporttest.Ping()
 	j.Hops[0].Parent, j.Hops[1].Parent, j.Hops[2].Parent = 5, 1, -7
 	j.Waits = append(j.Waits, journey.Wait{From: "a", To: "b", After: 999})
-	spans := newForest().build([]*journey.Journey{j})
+	spans := built(t, j)
 	if len(spans) != spanCount(j) {
 		t.Fatalf("%d spans, want %d", len(spans), spanCount(j))
 	}
 	for _, i := range []int{1, 2, 3} {
-		if spans[i].Parent().SpanID() != spans[0].SpanContext().SpanID() {
+		if !bytes.Equal(spans[i].ParentSpanId, spans[0].SpanId) {
 			t.Errorf("span %d is not under the root", i)
 		}
 	}
@@ -218,12 +218,12 @@ func TestRootNamesAreFew(t *testing.T) {
 }
 
 func TestSpanIDs(t *testing.T) {
-	seen := make(map[trace.SpanID]bool)
+	seen := make(map[uint64]bool)
 	for id := range uint64(100) {
 		for i := range 1000 {
 			for _, at := range []place{hopPlace(i), waitPlace(i)} {
 				s := spanID(id, at)
-				if seen[s] || !s.IsValid() {
+				if seen[s] || s == 0 {
 					t.Fatalf("journey %d, place %d: id %v", id, at, s)
 				}
 				seen[s] = true
@@ -233,15 +233,4 @@ func TestSpanIDs(t *testing.T) {
 	if first, again := spanID(7, 3), spanID(7, 3); first != again {
 		t.Error("the same span got two ids")
 	}
-}
-
-func BenchmarkBuild(b *testing.B) {
-	f := newForest()
-	batch := []*journey.Journey{exporttest.Long(100, 50)}
-	f.build(batch)
-	b.ReportAllocs()
-	for b.Loop() {
-		f.build(batch)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*101), "ns/span")
 }

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package prom reports what the kernel half counts as Prometheus metrics, with
+// exemplars that lead to traces. No label ever holds an address, a port, a pid
+// or a namespace.
 package prom
 
 import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	version "github.com/prometheus/client_golang/prometheus/collectors/version"
@@ -15,42 +19,58 @@ import (
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-// Kernel is what the kernel half counts by itself, host-wide, whatever the
-// filter and the sampling.
+// Kernel is what the kernel half counts by itself: drops of the whole host,
+// whatever the filter; functions, waits and outcomes of every packet that
+// matches it, whether its journey is kept or not.
 type Kernel interface {
 	Drops() ([]journey.DropCount, error)
+	Functions() ([]journey.FunctionCount, error)
+	Waits() ([]journey.WaitCount, error)
+	Outcomes() ([]journey.OutcomeCount, error)
 	Losses() []journey.Loss
 	Probes() []journey.ProbeCount
 }
 
+// Config says what a Collector reports.
+type Config struct {
+	Kernel    Kernel
+	Loaded    time.Time                 // when everything began to count
+	Losses    func() []journey.Loss     // of the fan-out: Fanout.Losses; may be nil
+	Fill      func() map[string]float64 // of its queues: Fanout.Fill; may be nil
+	Exemplars *Exemplars                // nil where no traces are exported
+	Log       *slog.Logger              // nil discards
+}
+
 // Collector reports the metrics of skbpath. It never fails a scrape: counts
 // that cannot be read are left out of it, logged, and counted in
-// lost_total{what="drop",cause="read_failed"}.
+// lost_total{cause="read_failed"}.
 type Collector struct {
-	sink   *Sink
-	kernel Kernel
-	losses func() []journey.Loss
-	log    *quiet.Logger
+	kernel    Kernel
+	loaded    time.Time
+	losses    func() []journey.Loss
+	fill      func() map[string]float64
+	exemplars *Exemplars
+	log       *quiet.Logger
 
 	readsFailed atomic.Uint64
 	descriptions
-	functionBounds, stageBounds []float64
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// NewCollector reports sink, kernel, and the losses of the fan-out, which are
-// Fanout.Losses. A nil kernel or losses reports nothing of it; a nil log
-// discards.
-func NewCollector(sink *Sink, kernel Kernel, losses func() []journey.Loss, log *slog.Logger) *Collector {
+// NewCollector returns a collector of what c says.
+func NewCollector(c Config) *Collector {
+	if c.Exemplars == nil {
+		c.Exemplars = NewExemplars() // that nobody fills
+	}
 	return &Collector{
-		sink:           sink,
-		kernel:         kernel,
-		losses:         losses,
-		log:            quiet.New(log, quiet.DefaultInterval),
-		descriptions:   describe(),
-		functionBounds: sink.functionLayout.bounds(),
-		stageBounds:    sink.stageLayout.bounds(),
+		kernel:       c.Kernel,
+		loaded:       c.Loaded,
+		losses:       c.Losses,
+		fill:         c.Fill,
+		exemplars:    c.Exemplars,
+		log:          quiet.New(c.Log, quiet.DefaultInterval),
+		descriptions: describe(),
 	}
 }
 
@@ -66,75 +86,78 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect sends all metrics.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
-	s := c.sink.snapshot()
-	c.collectFunctions(out, s.functions)
-	c.collectStages(out, &s)
-	c.collectDrops(out)
+	for _, collect := range []func(chan<- prometheus.Metric) error{
+		c.collectDrops, c.collectFunctions, c.collectWaits, c.collectOutcomes,
+	} {
+		if err := collect(out); err != nil {
+			c.readsFailed.Add(1)
+			c.log.Error("cannot read the kernel half's counts", "err", err)
+		}
+	}
 	c.collectProbes(out)
-	c.collectLosses(out, &s) // last: it counts failures of those before
+	c.collectFill(out)
+	c.collectLosses(out) // last: it counts failures of those before
 }
 
-func (c *Collector) collectFunctions(out chan<- prometheus.Metric, functions []functionSnapshot) {
-	for i := range functions {
-		f := &functions[i]
-		out <- counter(c.functionCalls, f.calls, f.name)
-		out <- &series{
-			desc: c.functionDuration, labels: labels("function", f.name),
-			bounds: c.functionBounds, data: f.durations,
-		}
+func (c *Collector) collectFunctions(out chan<- prometheus.Metric) error {
+	counts, err := c.kernel.Functions()
+	for i := range counts {
+		f := &counts[i]
+		out <- c.counter(c.functionCalls, f.Calls, f.Function)
+		out <- c.histogram(c.functionDuration, &f.Duration, c.exemplars.ofFunction(f), "function", f.Function)
 	}
+	return err
 }
 
-func (c *Collector) collectStages(out chan<- prometheus.Metric, s *snapshot) {
-	for i := range s.waits {
-		w := &s.waits[i]
-		out <- &series{
-			desc: c.waitDuration, labels: labels("from", w.from, "to", w.to),
-			bounds: c.stageBounds, data: w.histogram,
-		}
+func (c *Collector) collectWaits(out chan<- prometheus.Metric) error {
+	counts, err := c.kernel.Waits()
+	for i := range counts {
+		w := &counts[i]
+		out <- c.histogram(c.waitDuration, &w.Duration, c.exemplars.ofWait(w), "from", w.From, "to", w.To)
 	}
-	for i, outcome := range journey.Outcomes() {
-		h := &s.outcomes[i]
-		out <- counter(c.journeys, h.total(), outcome.String())
-		out <- &series{
-			desc: c.journeyDuration, labels: labels("outcome", outcome.String()),
-			bounds: c.stageBounds, data: *h,
-		}
+	return err
+}
+
+func (c *Collector) collectOutcomes(out chan<- prometheus.Metric) error {
+	counts, err := c.kernel.Outcomes()
+	for i := range counts {
+		o := &counts[i]
+		out <- c.counter(c.journeys, o.Duration.Count(), o.Outcome.String())
+		out <- c.histogram(c.journeyDuration, &o.Duration, c.exemplars.ofOutcome(o), "outcome", o.Outcome.String())
 	}
+	return err
 }
 
 // dropKey holds the label values of a drop. Rows of the kernel half can share
 // them, since one name may stand for functions at several addresses.
 type dropKey struct{ reason, subsystem, function, protocol, device string }
 
-func (c *Collector) collectDrops(out chan<- prometheus.Metric) {
-	if c.kernel == nil {
-		return
-	}
+func newDropKey(reason, subsystem, function, protocol, device string) dropKey {
+	return dropKey{valid(reason), valid(subsystem), valid(function), valid(protocol), valid(device)}
+}
+
+func (c *Collector) collectDrops(out chan<- prometheus.Metric) error {
 	rows, err := c.kernel.Drops()
 	if err != nil {
-		c.readsFailed.Add(1)
-		c.log.Error("cannot read drop counts", "err", err)
-		return
+		return err
 	}
 	type sum struct{ packets, bytes uint64 }
 	sums := make(map[dropKey]sum, len(rows))
 	for i := range rows {
 		r := &rows[i]
-		key := dropKey{valid(r.Reason), valid(r.Subsystem), valid(r.Function), valid(r.Protocol), valid(r.Interface)}
+		key := newDropKey(r.Reason, r.Subsystem, r.Function, r.Protocol, r.Interface)
 		s := sums[key]
 		sums[key] = sum{s.packets + r.Packets, s.bytes + r.Bytes}
 	}
 	for k, s := range sums {
-		out <- counter(c.droppedPackets, s.packets, k.reason, k.subsystem, k.function, k.protocol, k.device)
-		out <- counter(c.droppedBytes, s.bytes, k.reason, k.subsystem, k.function, k.protocol, k.device)
+		packets := c.counter(c.droppedPackets, s.packets, k.reason, k.subsystem, k.function, k.protocol, k.device)
+		out <- c.exemplars.ofDrop(k).onCounter(packets)
+		out <- c.counter(c.droppedBytes, s.bytes, k.reason, k.subsystem, k.function, k.protocol, k.device)
 	}
+	return nil
 }
 
 func (c *Collector) collectProbes(out chan<- prometheus.Metric) {
-	if c.kernel == nil {
-		return
-	}
 	sums := make(map[string]int)
 	for _, p := range c.kernel.Probes() {
 		sums[valid(p.State)] += p.Count
@@ -144,15 +167,17 @@ func (c *Collector) collectProbes(out chan<- prometheus.Metric) {
 	}
 }
 
-func (c *Collector) collectLosses(out chan<- prometheus.Metric, s *snapshot) {
-	losses := []journey.Loss{
-		{What: "series", Cause: "function_limit", Count: s.foldedHops},
-		{What: "series", Cause: "wait_limit", Count: s.foldedWaits},
+func (c *Collector) collectFill(out chan<- prometheus.Metric) {
+	if c.fill == nil {
+		return
 	}
-	if c.kernel != nil {
-		losses = append(losses, journey.Loss{What: "drop", Cause: "read_failed", Count: c.readsFailed.Load()})
-		losses = append(losses, c.kernel.Losses()...)
+	for sink, ratio := range c.fill() {
+		out <- prometheus.MustNewConstMetric(c.queueFill, prometheus.GaugeValue, ratio, sink)
 	}
+}
+
+func (c *Collector) collectLosses(out chan<- prometheus.Metric) {
+	losses := append(c.kernel.Losses(), journey.Loss{What: "series", Cause: "read_failed", Count: c.readsFailed.Load()})
 	if c.losses != nil {
 		losses = append(losses, c.losses()...)
 	}
@@ -161,12 +186,16 @@ func (c *Collector) collectLosses(out chan<- prometheus.Metric, s *snapshot) {
 		sums[[2]string{valid(l.What), valid(l.Cause)}] += l.Count
 	}
 	for key, n := range sums {
-		out <- counter(c.lost, n, key[0], key[1])
+		out <- c.counter(c.lost, n, key[0], key[1])
 	}
 }
 
-func counter(d *prometheus.Desc, value uint64, values ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), values...)
+func (c *Collector) counter(d *prometheus.Desc, value uint64, values ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetricWithCreatedTimestamp(d, prometheus.CounterValue, float64(value), c.loaded, values...)
+}
+
+func (c *Collector) histogram(d *prometheus.Desc, h *journey.Histogram, last []exemplar, pairs ...string) prometheus.Metric {
+	return &series{desc: d, labels: labels(pairs...), data: h, exemplars: last, created: c.loaded}
 }
 
 // labels builds label pairs from names, in order of the alphabet, and values.

@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,41 +21,61 @@ import (
 
 // fakeKernel returns what it is told to.
 type fakeKernel struct {
-	drops  []journey.DropCount
-	losses []journey.Loss
-	probes []journey.ProbeCount
-	err    error
+	drops     []journey.DropCount
+	functions []journey.FunctionCount
+	waits     []journey.WaitCount
+	outcomes  []journey.OutcomeCount
+	losses    []journey.Loss
+	probes    []journey.ProbeCount
+	err       error
 }
 
-func (k *fakeKernel) Drops() ([]journey.DropCount, error) { return k.drops, k.err }
-func (k *fakeKernel) Losses() []journey.Loss              { return k.losses }
-func (k *fakeKernel) Probes() []journey.ProbeCount        { return k.probes }
+func (k *fakeKernel) Drops() ([]journey.DropCount, error)         { return k.drops, k.err }
+func (k *fakeKernel) Functions() ([]journey.FunctionCount, error) { return k.functions, nil }
+func (k *fakeKernel) Waits() ([]journey.WaitCount, error)         { return k.waits, nil }
+func (k *fakeKernel) Outcomes() ([]journey.OutcomeCount, error)   { return k.outcomes, nil }
+func (k *fakeKernel) Losses() []journey.Loss                      { return k.losses }
+func (k *fakeKernel) Probes() []journey.ProbeCount                { return k.probes }
+
 func fanoutLosses() []journey.Loss {
 	return []journey.Loss{{What: "journey", Cause: "otlp_queue_full", Count: 4}, {What: "hop", Cause: "ring_full", Count: 1}}
 }
 
+func fanoutFill() map[string]float64 { return map[string]float64{"otlp": 0.25, "print": 0} }
+
+// histogram has counts in the buckets up to 128 ns, 512 ns and 2048 ns, and above.
+func histogram(sum time.Duration, counts ...uint64) journey.Histogram {
+	return journey.Histogram{Bounds: []time.Duration{128, 512, 2048}, Counts: counts, Sum: sum}
+}
+
 func kernel() *fakeKernel {
-	return &fakeKernel{
+	k := &fakeKernel{
 		drops: []journey.DropCount{
 			{Reason: "NETFILTER_DROP", Subsystem: "core", Function: "nf_hook_slow", Protocol: "icmp", Interface: "veth1", Packets: 3, Bytes: 252},
 			{Reason: "NO_SOCKET", Subsystem: "core", Function: "udp_rcv", Protocol: "udp", Packets: 1, Bytes: 40},
 			{Reason: "NO_SOCKET", Subsystem: "core", Function: "udp_rcv", Protocol: "udp", Packets: 2, Bytes: 60}, // a second address
 			{Reason: "NO_SOCKET", Subsystem: "core", Function: "udp_rcv", Protocol: "udp", Interface: "et\x80h", Packets: 5, Bytes: 6},
 		},
+		functions: []journey.FunctionCount{
+			{Function: "ip_rcv", Calls: 6, Duration: histogram(3*time.Microsecond, 1, 2, 3, 0)},
+			{Function: "net:net_dev_xmit", Calls: 3, Duration: histogram(time.Second, 0, 0, 0, 1)},
+		},
+		waits: []journey.WaitCount{
+			{From: "enqueue_to_backlog", To: "__netif_receive_skb", Duration: histogram(900, 0, 1, 1, 0)},
+		},
 		losses: []journey.Loss{{What: "hop", Cause: "ring_full", Count: 2}, {What: "journey", Cause: "map_full"}},
 		probes: []journey.ProbeCount{{State: "attached", Count: 1452}, {State: "refused", Count: 3}, {State: "skipped"}},
 	}
+	for i, outcome := range journey.Outcomes() {
+		k.outcomes = append(k.outcomes, journey.OutcomeCount{Outcome: outcome, Duration: histogram(time.Duration(i)*5*time.Microsecond, 0, 0, 0, uint64(i))})
+	}
+	return k
 }
 
-func filled(t testing.TB) *Sink {
-	t.Helper()
-	s := NewSink()
-	for _, n := range exporttest.Journeys() {
-		if err := s.Export(t.Context(), n.Journey); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return s
+func loaded() time.Time { return time.Unix(1700000000, 0) }
+
+func collector(k Kernel) *Collector {
+	return NewCollector(Config{Kernel: k, Loaded: loaded(), Losses: fanoutLosses, Fill: fanoutFill})
 }
 
 // exposition scrapes through a pedantic registry, which checks every metric
@@ -80,23 +100,15 @@ func exposition(t testing.TB, c prometheus.Collector) string {
 }
 
 func TestExposition(t *testing.T) {
-	c := NewCollector(filled(t), kernel(), fanoutLosses, nil)
-	exporttest.Golden(t, "metrics.txt", exposition(t, c))
+	exporttest.Golden(t, "metrics.txt", exposition(t, collector(kernel())))
 }
 
 func TestEmptyExposition(t *testing.T) {
-	c := NewCollector(NewSink(), nil, nil, nil)
-	got := exposition(t, c)
-	exporttest.Golden(t, "empty.txt", got)
-	for _, o := range journey.Outcomes() {
-		if want := fmt.Sprintf("skbpath_journeys_total{outcome=%q} 0\n", o); !strings.Contains(got, want) {
-			t.Errorf("no %s", want)
-		}
-	}
+	exporttest.Golden(t, "empty.txt", exposition(t, NewCollector(Config{Kernel: &fakeKernel{}, Loaded: loaded()})))
 }
 
 func TestLint(t *testing.T) {
-	for _, c := range []prometheus.Collector{NewCollector(filled(t), kernel(), fanoutLosses, nil), BuildInfo()} {
+	for _, c := range []prometheus.Collector{collector(kernel()), BuildInfo()} {
 		problems, err := testutil.CollectAndLint(c)
 		if err != nil {
 			t.Fatal(err)
@@ -110,151 +122,42 @@ func TestLint(t *testing.T) {
 func TestUnreadableDropsDoNotFailTheScrape(t *testing.T) {
 	k := kernel()
 	k.err = errors.New("bad file descriptor")
-	c := NewCollector(NewSink(), k, nil, nil)
+	c := NewCollector(Config{Kernel: k, Loaded: loaded()})
 	exposition(t, c)
 	got := exposition(t, c)
 	if strings.Contains(got, "dropped_packets_total") {
 		t.Error("drops that could not be read are reported")
 	}
-	if want := `skbpath_lost_total{cause="read_failed",what="drop"} 2`; !strings.Contains(got, want) {
-		t.Errorf("no %s in\n%s", want, got)
-	}
-}
-
-func TestSeriesAreBounded(t *testing.T) {
-	s := NewSink()
-	const extra = 7
-	for i := range maxFunctions + extra {
-		j := &journey.Journey{
-			Hops:  []journey.Hop{{Function: fmt.Sprintf("f%d", i)}},
-			Waits: []journey.Wait{{From: fmt.Sprintf("f%d", i), To: "g"}},
-		}
-		for range 2 {
-			if err := s.Export(t.Context(), j); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	got := exposition(t, NewCollector(s, nil, nil, nil))
-	for _, want := range []string{
-		fmt.Sprintf(`skbpath_function_calls_total{function="other"} %d`, 2*extra),
-		fmt.Sprintf(`skbpath_lost_total{cause="function_limit",what="series"} %d`, 2*extra),
-		fmt.Sprintf(`skbpath_wait_duration_seconds_count{from="other",to="other"} %d`, 2*(maxFunctions+extra-maxWaits)),
-		fmt.Sprintf(`skbpath_lost_total{cause="wait_limit",what="series"} %d`, 2*(maxFunctions+extra-maxWaits)),
-		`skbpath_function_calls_total{function="f1999"} 2`,
-	} {
-		if !strings.Contains(got, want+"\n") {
-			t.Errorf("no %s", want)
-		}
-	}
-	if strings.Contains(got, `function="f2000"`) {
-		t.Error("a function beyond the limit has a series")
-	}
-}
-
-func TestNamesThatAreNotUTF8(t *testing.T) {
-	s := NewSink()
-	for _, name := range []string{"a\xff", "a\xfe", "a\uFFFD"} { // all the same label value
-		j := &journey.Journey{Hops: []journey.Hop{{Function: name}}, Waits: []journey.Wait{{From: name}}}
-		if err := s.Export(t.Context(), j); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := exposition(t, NewCollector(s, nil, nil, nil))
-	if want := "skbpath_function_calls_total{function=\"a\uFFFD\"} 3\n"; !strings.Contains(got, want) {
-		t.Errorf("no %s", want)
-	}
-}
-
-func TestBuckets(t *testing.T) {
-	for _, l := range []layout{functionLayout(), stageLayout()} {
-		bounds := l.bounds()
-		if len(bounds) >= maxBuckets {
-			t.Errorf("%d bounds do not fit", len(bounds))
-		}
-		for i, b := range bounds {
-			ns := time.Duration(b*1e9 + 0.5)
-			if got := l.index(ns); got != i {
-				t.Errorf("%v is in bucket %d, want %d: bounds are inclusive", ns, got, i)
-			}
-			if got := l.index(ns + 1); got != i+1 {
-				t.Errorf("%v is in bucket %d, want %d", ns+1, got, i+1)
-			}
-		}
-		for _, d := range []time.Duration{-5, 0, 1} {
-			if got := l.index(d); got != 0 {
-				t.Errorf("%d ns is in bucket %d", d, got)
-			}
-		}
-		if got := l.index(1<<63 - 1); got != l.count {
-			t.Errorf("the longest duration is in bucket %d", got)
+	for _, want := range []string{`skbpath_lost_total{cause="read_failed",what="series"} 2`, `skbpath_function_calls_total{function="ip_rcv"} 6`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in\n%s", want, got)
 		}
 	}
 }
 
-func TestExportAndCollectAtOnce(t *testing.T) {
-	s := NewSink()
-	c := NewCollector(s, kernel(), fanoutLosses, nil)
-	j := exporttest.Long(60, 40)
-	const writers, each = 3, 200
-	var wg sync.WaitGroup
-	for range writers {
-		wg.Go(func() {
-			for range each {
-				if err := s.Export(t.Context(), j); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for range 5 {
-		exposition(t, c)
-	}
-	wg.Wait()
-	want := fmt.Sprintf("skbpath_journeys_total{outcome=\"delivered\"} %d\n", writers*each)
-	if got := exposition(t, c); !strings.Contains(got, want) {
-		t.Errorf("no %s", want)
-	}
-}
-
-func TestExportDoesNotAllocate(t *testing.T) {
-	s := filled(t)
-	j := exporttest.Long(60, 40)
-	if n := testing.AllocsPerRun(100, func() { _ = s.Export(t.Context(), j) }); n != 0 {
-		t.Errorf("%v allocations per journey", n)
-	}
-}
-
-func BenchmarkExport(b *testing.B) {
-	s := NewSink()
-	j := exporttest.Long(60, 60)
-	ctx := b.Context()
-	_ = s.Export(ctx, j)
-	b.ReportAllocs()
-	for b.Loop() {
-		_ = s.Export(ctx, j)
-	}
-}
-
+// BenchmarkScrape is of a kernel with 1,500 functions.
 func BenchmarkScrape(b *testing.B) {
-	s := NewSink()
-	_ = s.Export(b.Context(), exporttest.Long(3000, 1500))
+	k := kernel()
+	bounds := make([]time.Duration, 13)
+	for i := range bounds {
+		bounds[i] = 128 << (2 * i)
+	}
+	for i := range 1500 {
+		h := journey.Histogram{Bounds: bounds, Counts: make([]uint64, len(bounds)+1), Sum: time.Second}
+		k.functions = append(k.functions, journey.FunctionCount{Function: fmt.Sprintf("f%d", i), Duration: h})
+	}
 	r := prometheus.NewRegistry()
-	r.MustRegister(NewCollector(s, kernel(), fanoutLosses, nil))
-	var out bytes.Buffer
+	r.MustRegister(NewCollector(Config{Kernel: k, Loaded: loaded()}))
 	b.ReportAllocs()
 	for b.Loop() {
-		out.Reset()
 		families, err := r.Gather()
 		if err != nil {
 			b.Fatal(err)
 		}
-		encoder := expfmt.NewEncoder(&out, expfmt.NewFormat(expfmt.TypeTextPlain))
 		for _, f := range families {
-			if err := encoder.Encode(f); err != nil {
+			if _, err := expfmt.MetricFamilyToText(io.Discard, f); err != nil {
 				b.Fatal(err)
 			}
 		}
 	}
-	b.ReportMetric(float64(out.Len()), "bytes/scrape")
 }

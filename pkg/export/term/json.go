@@ -30,6 +30,7 @@ type line struct {
 	Start      string    `json:"start"`
 	DurationNS int64     `json:"duration_ns"`
 	Outcome    string    `json:"outcome"`
+	AbsorbedBy string    `json:"absorbed_by,omitempty"` // journey_id of the packet it was merged into
 	Incomplete bool      `json:"incomplete"`
 	Missing    string    `json:"missing,omitempty"` // what makes it incomplete
 	Drop       *drop     `json:"drop,omitempty"`
@@ -43,6 +44,7 @@ type drop struct {
 	Reason    string `json:"reason"`
 	Subsystem string `json:"subsystem"`
 	Function  string `json:"function"`
+	Advice    string `json:"advice,omitempty"` // what it means and where to look
 }
 
 type flow struct {
@@ -60,13 +62,16 @@ type endpoint struct {
 }
 
 type process struct {
-	PID     int    `json:"pid"`
-	Command string `json:"command"`
+	PID       int    `json:"pid"`
+	Command   string `json:"command"`
+	Container string `json:"container,omitempty"`
+	PodUID    string `json:"pod_uid,omitempty"`
 }
 
 type hop struct {
 	Function   string  `json:"function"`
 	Caller     string  `json:"caller,omitempty"`
+	Via        string  `json:"via,omitempty"` // caller, where it was passed and not visited
 	OffsetNS   int64   `json:"offset_ns"`
 	DurationNS int64   `json:"duration_ns"`
 	Exact      bool    `json:"exact,omitempty"` // duration_ns was measured, else it is an upper bound
@@ -74,6 +79,7 @@ type hop struct {
 	CPU        int     `json:"cpu"`
 	Interface  *string `json:"interface,omitempty"`
 	Netns      *uint32 `json:"netns,omitempty"`
+	NetnsName  string  `json:"netns_name,omitempty"` // of netns, where it has one
 	Length     *uint32 `json:"length,omitempty"`
 	Mark       *uint32 `json:"mark,omitempty"`
 }
@@ -120,11 +126,14 @@ func (e *lineEncoder) journey(j *journey.Journey) error {
 	if j.ParentID != 0 {
 		l.ParentID = idText(j.ParentID)
 	}
+	if j.AbsorbedBy != 0 {
+		l.AbsorbedBy = idText(j.AbsorbedBy)
+	}
 	if d := j.Drop; d != nil {
-		l.Drop = &drop{d.Reason, d.Subsystem, d.Function}
+		l.Drop = &drop{d.Reason, d.Subsystem, d.Function, d.Advice()}
 	}
 	if p := j.Process; p != nil {
-		l.Process = &process{p.PID, p.Command}
+		l.Process = &process{p.PID, p.Command, p.Container, p.PodUID}
 	}
 	l.Hops, l.Waits = e.visits(j)
 	return e.json.Encode(&l)
@@ -148,14 +157,14 @@ func (e *lineEncoder) visits(j *journey.Journey) ([]hop, []waiting) {
 
 func hopLine(h, before *journey.Hop) hop {
 	l := hop{
-		Function: h.Function, Caller: h.Caller, OffsetNS: int64(h.Offset), DurationNS: int64(h.Duration),
+		Function: h.Function, Caller: h.Caller, Via: h.Via, OffsetNS: int64(h.Offset), DurationNS: int64(h.Duration),
 		Exact: h.Exact, Depth: h.Depth, CPU: h.CPU,
 	}
 	if before == nil || h.Interface != before.Interface {
 		l.Interface = &h.Interface
 	}
 	if before == nil || h.Netns != before.Netns {
-		l.Netns = &h.Netns
+		l.Netns, l.NetnsName = &h.Netns, h.NetnsName
 	}
 	if before == nil || h.Length != before.Length {
 		l.Length = &h.Length

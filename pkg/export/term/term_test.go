@@ -129,22 +129,25 @@ func contract() map[string]map[string]member {
 		"": {
 			"trace_id": {"string", must}, "journey_id": {"string", must}, "parent_id": {"string", may},
 			"lineage": {"string", may}, "start": {"string", must}, "duration_ns": {"number", must},
-			"outcome": {"string", must}, "incomplete": {"bool", must}, "missing": {"string", may},
+			"outcome": {"string", must}, "absorbed_by": {"string", may}, "incomplete": {"bool", must}, "missing": {"string", may},
 			"drop": {"object", may}, "flow": {"object", must}, "process": {"object", may},
 			"hops": {"array", must}, "waits": {"array", must},
 		},
-		"drop": {"reason": {"string", must}, "subsystem": {"string", must}, "function": {"string", must}},
+		"drop": {"reason": {"string", must}, "subsystem": {"string", must}, "function": {"string", must}, "advice": {"string", may}},
 		"flow": {
 			"network_type": {"string", may}, "transport": {"string", may}, "source": {"object", must},
 			"destination": {"object", must}, "fragment": {"bool", may}, "vlan": {"number", may},
 		},
 		"source":      {"address": {"string", may}, "port": {"number", may}},
 		"destination": {"address": {"string", may}, "port": {"number", may}},
-		"process":     {"pid": {"number", must}, "command": {"string", must}},
+		"process": {
+			"pid": {"number", must}, "command": {"string", must}, "container": {"string", may}, "pod_uid": {"string", may},
+		},
 		"hops": {
-			"function": {"string", must}, "caller": {"string", may}, "offset_ns": {"number", must},
+			"function": {"string", must}, "caller": {"string", may}, "via": {"string", may}, "offset_ns": {"number", must},
 			"duration_ns": {"number", must}, "exact": {"bool", may}, "depth": {"number", must}, "cpu": {"number", must},
-			"interface": {"string", may}, "netns": {"number", may}, "length": {"number", may}, "mark": {"number", may},
+			"interface": {"string", may}, "netns": {"number", may}, "netns_name": {"string", may},
+			"length": {"number", may}, "mark": {"number", may},
 		},
 		"waits": {
 			"from": {"string", must}, "to": {"string", must}, "offset_ns": {"number", must}, "duration_ns": {"number", must},

@@ -21,15 +21,19 @@ const (
 	margin = 24
 
 	timeLayout = "15:04:05.000000000"
+
+	// shortID is how many digits of a container's id "docker ps" and its like show.
+	shortID = 12
 )
 
 // text draws journeys as trees:
 //
 //	09:30:15.123456789  10.0.0.1 → 10.0.0.2 icmp  delivered  31.2 µs  9 hops  ping[4242]
-//	      0 ns     9.80 µs  ip_send_skb  caller=raw_sendmsg cpu=0 netns=4026531840 length=84
+//	      0 ns     9.80 µs  ip_send_skb  via raw_sendmsg cpu=0 netns=4026531840 length=84
 //	    150 ns      600 ns  ├ __ip_local_out
 //
-// The columns are the offset from the first hop and the time spent.
+// The columns are the offset from the first hop and the time spent. What stands
+// after "via" was not visited: a return address told of it.
 type text struct {
 	out   *bufio.Writer
 	paint paint
@@ -90,12 +94,28 @@ func (t *text) header(j *journey.Journey) {
 		outcome, human(j.Duration), hops,
 	}
 	if p := j.Process; p != nil {
-		parts = append(parts, fmt.Sprintf("%s[%d]", printable(p.Command), p.PID))
+		parts = append(parts, processText(p))
 	}
 	if j.ParentID != 0 {
 		parts = append(parts, fmt.Sprintf("%s of #%x", lineageText(j.Lineage), j.ParentID))
 	}
+	if j.AbsorbedBy != 0 {
+		parts = append(parts, fmt.Sprintf("into #%x", j.AbsorbedBy))
+	}
 	t.write(strings.Join(parts, "  "), "\n")
+}
+
+// processText writes "curl[4242]", and "container=0123456789ab pod=UID" after it:
+// as much of a container's id as its runtime shows.
+func processText(p *journey.Process) string {
+	text := fmt.Sprintf("%s[%d]", printable(p.Command), p.PID)
+	if p.Container != "" {
+		text += "  container=" + p.Container[:min(shortID, len(p.Container))]
+	}
+	if p.PodUID != "" {
+		text += " pod=" + p.PodUID
+	}
+	return text
 }
 
 func lineageText(l journey.Lineage) string {
@@ -164,17 +184,13 @@ func lastChildren(hops []journey.Hop) []bool {
 	return lasts
 }
 
-// details lists the caller, where it is not the enclosing hop, and what changed
-// since the hop before.
+// details lists what was passed between the enclosing hop and this one, and what
+// changed since the hop before.
 func details(hops []journey.Hop, i int) string {
 	h := &hops[i]
 	var parts []string
-	enclosing := ""
-	if p := parentOf(hops, i); p >= 0 {
-		enclosing = hops[p].Function
-	}
-	if h.Caller != "" && h.Caller != enclosing {
-		parts = append(parts, "caller="+printable(h.Caller))
+	if h.Via != "" {
+		parts = append(parts, "via "+printable(h.Via))
 	}
 	first := i == 0
 	before := &journey.Hop{}
@@ -192,7 +208,7 @@ func details(hops []journey.Hop, i int) string {
 		parts = append(parts, "interface="+printable(h.Interface))
 	}
 	if h.Netns != before.Netns {
-		parts = append(parts, fmt.Sprintf("netns=%d", h.Netns))
+		parts = append(parts, netnsText(h))
 	}
 	if h.Length != before.Length || first {
 		parts = append(parts, fmt.Sprintf("length=%d", h.Length))
@@ -201,6 +217,13 @@ func details(hops []journey.Hop, i int) string {
 		parts = append(parts, fmt.Sprintf("mark=%#x", h.Mark))
 	}
 	return strings.Join(parts, " ")
+}
+
+func netnsText(h *journey.Hop) string {
+	if h.NetnsName == "" {
+		return fmt.Sprintf("netns=%d", h.Netns)
+	}
+	return fmt.Sprintf("netns=%d(%s)", h.Netns, printable(h.NetnsName))
 }
 
 func (t *text) wait(w *journey.Wait) {
@@ -218,6 +241,9 @@ func (t *text) drop(d *journey.Drop) {
 		line += " in " + d.Function
 	}
 	t.write(strings.Repeat(" ", margin), t.paint.red(printable(line)), "\n")
+	if advice := d.Advice(); advice != "" {
+		t.write(strings.Repeat(" ", margin), t.paint.dim(advice), "\n")
+	}
 }
 
 // flowText writes a flow as "10.0.0.1:443 → 10.0.0.2:8080 tcp".

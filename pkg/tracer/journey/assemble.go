@@ -23,7 +23,8 @@ func NewAssembler() *Assembler {
 	return &Assembler{unfinished: make(map[uint64]*Record)}
 }
 
-// Lost counts journeys given up because too many others were unfinished.
+// Lost counts journeys whose parts so far were given up because too many others
+// were unfinished. What follows of such a journey comes out without them.
 func (a *Assembler) Lost() uint64 { return a.lost.Load() }
 
 // Add takes a part and returns the whole journey once its last part is there,
@@ -58,8 +59,9 @@ func (r *Record) join(next *Record) {
 	}
 	r.Part = next.Part
 	r.Duration = next.Duration
-	r.Drop = next.Drop
-	r.Expired = next.Expired
+	r.Outcome, r.Drop = next.Outcome, next.Drop
+	r.Absorber = next.Absorber
+	r.Certain, r.Unwanted = next.Certain, next.Unwanted
 	r.Visits = append(r.Visits, next.Visits...)
 }
 

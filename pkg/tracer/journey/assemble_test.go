@@ -39,6 +39,18 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
+// TestOutcomeOfTheLastPart: earlier parts left before there was one.
+func TestOutcomeOfTheLastPart(t *testing.T) {
+	a := NewAssembler()
+	first, last := part(1, 0, true, 3), part(1, 1, false, 3)
+	first.Outcome = Transmitted
+	last.Outcome, last.Drop = Dropped, &Drop{}
+	a.Add(first)
+	if whole := a.Add(last); whole.Outcome != Dropped || whole.Drop != last.Drop {
+		t.Errorf("outcome %s, drop %v", whole.Outcome, whole.Drop)
+	}
+}
+
 func TestAssemblerIsBounded(t *testing.T) {
 	a := NewAssembler()
 	for id := range uint64(3 * maxUnfinished) {

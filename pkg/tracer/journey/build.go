@@ -5,7 +5,7 @@ package journey
 import "cmp"
 
 // Build turns a whole record into a journey: it nests the visits into a tree,
-// gives every hop its duration, finds the waits and decides the outcome. The
+// gives every hop its duration, finds the waits and places the drop. The
 // trace id is the caller's to set.
 func Build(r *Record) *Journey {
 	j := &Journey{
@@ -13,6 +13,7 @@ func Build(r *Record) *Journey {
 		RootID:     r.RootID,
 		Start:      r.Start,
 		Duration:   r.Duration,
+		Outcome:    r.Outcome,
 		Incomplete: r.Lost,
 		Flow:       ParseFlow(r.Frame),
 		Process:    r.Process,
@@ -21,14 +22,19 @@ func Build(r *Record) *Journey {
 	if p := r.Parent; p != nil {
 		j.ParentID, j.ParentHop = p.ID, p.Hop
 		j.Lineage = lineageOf(p.Maker, r.Visits)
+		if p.Again {
+			j.ParentHop, j.Lineage = NoHop, Retransmission
+		}
 	}
-	b := builder{journey: j}
-	for i := range r.Visits {
-		b.add(&r.Visits[i])
+	b := builder{journey: j, visits: r.Visits, latest: make(map[string]int, len(r.Visits))}
+	for range r.Visits {
+		b.add()
 	}
 	b.finish()
-	j.Outcome = outcome(r)
-	if j.Outcome == Dropped {
+	if j.Outcome == Absorbed {
+		j.AbsorbedBy = r.Absorber
+	}
+	if r.Drop != nil {
 		j.Drop = placeDrop(r.Drop, j.Hops)
 	}
 	return j
@@ -38,32 +44,56 @@ func Build(r *Record) *Journey {
 // those that the kernel has entered and, as far as the stack tells, not left.
 type builder struct {
 	journey *Journey
+	visits  []Visit
 	open    []int
+	latest  map[string]int // hop of each function
 }
 
-func (b *builder) add(v *Visit) {
+// add makes a hop of the next visit.
+func (b *builder) add() {
 	index := len(b.journey.Hops)
+	v := &b.visits[index]
+	before := -1
 	if index > 0 {
-		b.closeBefore(v, &b.journey.Hops[index-1])
+		before = b.closeBefore(v, &b.journey.Hops[index-1])
 	}
 	parent := -1
 	if len(b.open) > 0 {
 		parent = b.open[len(b.open)-1]
 	}
 	b.journey.Hops = append(b.journey.Hops, Hop{
-		Function: v.Function, Caller: v.Caller,
+		Function: v.Function, Caller: v.Caller, Via: b.via(v, parent, before),
 		Parent: parent, Depth: len(b.open), Offset: v.Offset,
 		CPU: v.CPU, Interface: v.Interface, Ifindex: v.Ifindex,
 		Netns: v.Netns, Length: v.Length, Mark: v.Mark,
 	})
 	b.open = append(b.open, index)
+	b.latest[v.Function] = index
+}
+
+// via returns the caller of v if it was passed without a visit: since the hop
+// parent began, no hop was it. Not where the hop before, on the same level, has
+// the same return address: it ended in a jump to v, and its caller is told there.
+// Nor where the parent has the same caller: then the parent may have returned.
+func (b *builder) via(v *Visit, parent, before int) string {
+	if at, visited := b.latest[v.Caller]; visited && at >= parent {
+		return ""
+	}
+	if before >= 0 && b.visits[before].CallSite == v.CallSite {
+		return ""
+	}
+	if parent >= 0 && b.visits[parent].Caller == v.Caller {
+		return ""
+	}
+	return v.Caller
 }
 
 // closeBefore closes the hops that the kernel has left when it makes the visit
-// v, and notes a wait if nothing worked on the packet since the hop last.
-func (b *builder) closeBefore(v *Visit, last *Hop) {
+// v, and notes a wait if nothing worked on the packet since the hop last. It
+// returns the outermost that it closed, -1 if none or if it was on another stack.
+func (b *builder) closeBefore(v *Visit, last *Hop) int {
 	keep := b.enclosing(v)
-	queue := b.queue(keep)
+	queue := b.queue(keep, v)
 	waited := v.NewStack || queue != ""
 	end := v.Offset
 	if waited {
@@ -73,20 +103,31 @@ func (b *builder) closeBefore(v *Visit, last *Hop) {
 			Offset: last.Offset, Duration: max(v.Offset-last.Offset, 0),
 		})
 	}
-	for _, i := range b.open[keep:] {
+	closed := b.open[keep:]
+	for _, i := range closed {
 		h := &b.journey.Hops[i]
 		h.Duration = max(end-h.Offset, 0)
 	}
 	b.open = b.open[:keep]
+	if v.NewStack || len(closed) == 0 {
+		return -1
+	}
+	return closed[0]
 }
 
 // queue names where a packet waits: the innermost of the closing hops that
-// parks packets, "" if none does.
-func (b *builder) queue(keep int) string {
+// parks packets, "" if none does. One that ended in a jump to v, which has its
+// return address, has not parked the packet.
+func (b *builder) queue(keep int, v *Visit) string {
 	for i := len(b.open) - 1; i >= keep; i-- {
-		if f := b.journey.Hops[b.open[i]].Function; queues(f) {
-			return f
+		f := b.journey.Hops[b.open[i]].Function
+		if !Queues(f) {
+			continue
 		}
+		if site := b.visits[b.open[i]].CallSite; i == keep && !v.NewStack && site != 0 && site == v.CallSite {
+			return ""
+		}
+		return f
 	}
 	return ""
 }
@@ -112,21 +153,6 @@ func (b *builder) finish() {
 		h := &b.journey.Hops[i]
 		h.Duration = max(b.journey.Duration-h.Offset, 0)
 	}
-}
-
-func outcome(r *Record) Outcome {
-	switch {
-	case r.Drop != nil:
-		return Dropped
-	case r.Expired:
-		return Expired
-	}
-	for i := len(r.Visits) - 1; i >= 0; i-- {
-		if o, ok := evidence(r.Visits[i].Function); ok {
-			return o
-		}
-	}
-	return Consumed
 }
 
 // placeDrop finds the hop a drop happened in: the last visit to the function

@@ -24,7 +24,7 @@ type Journey struct {
 	// RootID is the journey of the first ancestor, whose trace this is part of.
 	RootID uint64
 	// ParentID is the journey this packet was made from, 0 for none; ParentHop
-	// is the index of the parent's hop in which that happened.
+	// is the index of the parent's hop in which that happened, NoHop if in none.
 	ParentID  uint64
 	ParentHop int
 	Lineage   Lineage
@@ -35,16 +35,36 @@ type Journey struct {
 	Duration time.Duration
 
 	Outcome Outcome
+	// AbsorbedBy is the journey of the packet that an absorbed one was merged into,
+	// 0 where that is not known.
+	AbsorbedBy uint64
 	// Drop is set when, and only when, Outcome is Dropped.
 	Drop *Drop
 	// Incomplete says what is missing from this journey; "" when nothing is.
 	Incomplete string
 
-	Flow    Flow
-	Process *Process
+	Flow     Flow
+	Process  *Process
+	Sampling Sampling
 
 	Hops  []Hop
 	Waits []Wait
+}
+
+// NoHop is the index of a parent's hop where the parent did not make the packet: TCP
+// makes what it sends again from what it has kept, when the parent mostly has ended.
+const NoHop = -1
+
+// Sampling says with which probability a packet like this one becomes a trace,
+// in the terms of OpenTelemetry's consistent probability sampling: a trace is
+// kept if the 56 random bits of its id are not below the threshold. The zero
+// value is a packet that was kept for certain.
+type Sampling struct {
+	// Threshold is the upper 32 of the 56 bits; the lower are zero.
+	Threshold uint32
+	// Unknown: a rate limit or the like took part in the decision, so that no
+	// threshold describes it.
+	Unknown bool
 }
 
 // Hop is one visit of the packet to one kernel function or tracepoint.
@@ -54,6 +74,9 @@ type Hop struct {
 	// Caller is the function the return address lies in, "" when unknown. It may
 	// be a function that could not be probed.
 	Caller string
+	// Via is Caller where it stands between the enclosing hop and this one: passed,
+	// and not visited. "" where nothing is known to stand there.
+	Via string
 
 	// Parent is the index of the enclosing hop in Journey.Hops, -1 at the top.
 	Parent int
@@ -72,6 +95,7 @@ type Hop struct {
 	Interface string // "" when the skb had no device
 	Ifindex   uint32
 	Netns     uint32 // inode number of the network namespace, 0 when unknown
+	NetnsName string // as in "ip netns", "" when it has none
 	Length    uint32 // skb->len, bytes
 	Mark      uint32
 }
@@ -96,6 +120,9 @@ type Drop struct {
 	Subsystem string
 	// Function is where the kernel let go of the packet.
 	Function string
+	// Protocol is what the count of drops has it under: of the headers that the
+	// packet had then, which may not be those of Flow.
+	Protocol string
 	// Hop is the index in Journey.Hops of the hop it happened in, -1 when none.
 	Hop int
 }
@@ -121,8 +148,10 @@ type Endpoint struct {
 // the packet was first seen in an interrupt, where the running task is a
 // bystander.
 type Process struct {
-	PID     int
-	Command string
+	PID       int
+	Command   string
+	Container string // the 64 hex digits of a container's id, "" outside of one
+	PodUID    string // of the Kubernetes pod, "" outside of one
 }
 
 // Outcome is how a journey ended.
@@ -165,13 +194,15 @@ func (o Outcome) String() string {
 // Lineage is the tie between a packet and the one it was made from.
 type Lineage uint8
 
-// The ties. Original packets have none.
+// The ties. Original packets have none. A Retransmission is a packet that TCP sends
+// again; what it is tied to is the first.
 const (
 	Original Lineage = iota
 	Clone
 	Copy
 	Fragment
 	Segment
+	Retransmission
 )
 
 // String returns the word used in spans and JSON, "" for an original packet.
@@ -185,6 +216,8 @@ func (l Lineage) String() string {
 		return "fragment"
 	case Segment:
 		return "segment"
+	case Retransmission:
+		return "retransmission"
 	default:
 		return ""
 	}

@@ -11,6 +11,9 @@ type Record struct {
 	// RootID is the journey of the first ancestor; it is ID without a parent.
 	RootID uint64
 	Parent *Parent // nil for a packet that was not made from a followed one
+	// Absorber is the journey of the packet that this one was last merged into, or
+	// was to be; 0 for none that is followed.
+	Absorber uint64
 	// Part counts the records of one journey from 0; More says that another
 	// part follows.
 	Part int
@@ -21,8 +24,19 @@ type Record struct {
 
 	Frame   []byte // the first bytes of the packet, as an Ethernet frame
 	Process *Process
-	Drop    *Drop // Hop is not yet known
-	Expired bool
+	// Outcome and Drop are those of the journey in its last part only. Drop is set
+	// when, and only when, Outcome is Dropped; its Hop is not yet known.
+	Outcome Outcome
+	Drop    *Drop
+
+	// Random is the number that the sampling went by, the same for all that
+	// descend from one packet. Certain: kept whatever the sampling. Unwanted:
+	// not kept; the record is here because it is the last part of a long journey.
+	Random   uint32
+	Certain  bool
+	Unwanted bool
+	Cgroup   uint64 // id of the process' cgroup v2, 0 when no process is known
+
 	// Lost says what the kernel half could not record; "" when nothing.
 	Lost string
 
@@ -34,12 +48,16 @@ type Parent struct {
 	ID    uint64 // of the journey
 	Hop   int    // index of the hop in which it was made
 	Maker string // the function that asked for it
+	// Again: TCP sends again what it had sent first as the parent. It was made in none
+	// of the parent's hops, and Hop and Maker say nothing.
+	Again bool
 }
 
 // Visit is a hop as the kernel saw it, before it has a place in the tree.
 type Visit struct {
 	Function string
 	Caller   string
+	CallSite uint32        // tells the calls in one caller apart
 	Offset   time.Duration // from the start of the journey
 
 	// Depth is how many earlier visits enclose this one, as far as the kernel

@@ -11,77 +11,60 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The namespaces and the address of the second are the scenario's.
-const (
-	from = "/run/netns/a"
-	to   = "/run/netns/b"
-	port = 9999
-)
-
+// target is the address of the second namespace, which the scenario sets up.
 var target = [4]byte{10, 9, 0, 2}
 
-func open(kind string) (*load, error) {
+// place is where a load runs: two namespaces by their names below /run/netns.
+type place struct {
+	from, to string
+	port     int
+	wait     bool
+}
+
+func (p place) open(kind string) (load, error) {
 	runtime.LockOSThread() // for good: the namespace is the thread's
 	switch kind {
 	case "ping":
-		return openPing()
+		return p.openPing()
 	case "udp":
-		return openUDP()
+		return p.openUDP()
+	case "flow":
+		return p.openFlow()
+	case "tcp":
+		return p.openTCP()
 	}
 	return nil, fmt.Errorf("no such kind of load: %s", kind)
 }
 
-// openPing takes a ping socket: a raw one would get a clone of each reply.
-// Requests go to the address of the other namespace, whose kernel answers.
-func openPing() (*load, error) {
-	socket, err := socketIn(from, unix.SOCK_DGRAM, unix.IPPROTO_ICMP)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Connect(socket, &unix.SockaddrInet4{Addr: target}); err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return &load{out: socket, in: socket, packet: echoRequest()}, nil
-}
-
-func echoRequest() []byte {
-	const echo, size = 8, 64
-	packet := make([]byte, size)
-	packet[0] = echo
-	return packet // the kernel fills in identifier and checksum
-}
-
-func openUDP() (*load, error) {
-	in, err := socketIn(to, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Bind(in, &unix.SockaddrInet4{Port: port}); err != nil {
-		return nil, fmt.Errorf("bind: %w", err)
-	}
-	out, err := socketIn(from, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Connect(out, &unix.SockaddrInet4{Addr: target, Port: port}); err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return &load{out: out, in: in, packet: make([]byte, 64)}, nil
-}
-
-// socketIn opens a socket in a network namespace that never blocks.
+// socketIn opens a socket in a network namespace, where the thread stays.
 func socketIn(netns string, kind, protocol int) (int, error) {
-	fd, err := unix.Open(netns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open("/run/netns/"+netns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, fmt.Errorf("open %s: %w", netns, err)
+		return 0, fmt.Errorf("open namespace %s: %w", netns, err)
 	}
 	defer unix.Close(fd)
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 		return 0, fmt.Errorf("enter %s: %w", netns, err)
 	}
-	socket, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	socket, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return 0, fmt.Errorf("socket: %w", err)
 	}
 	return socket, nil
+}
+
+// pair is a socket to send on and one to receive on. Neither blocks, unless they
+// are to wait.
+type pair struct {
+	out, in int
+	wait    bool
+}
+
+func (p pair) setBlocking() error {
+	for _, socket := range []int{p.out, p.in} {
+		if err := unix.SetNonblock(socket, !p.wait); err != nil {
+			return fmt.Errorf("set blocking: %w", err)
+		}
+	}
+	return nil
 }

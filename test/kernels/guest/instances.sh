@@ -37,3 +37,8 @@ stop() {
 		echo "$status" >"$OUT/$name.exit"
 	done
 }
+
+# drained NAMESPACE: returns once no datagram waits in a socket there.
+drained() {
+	await 60 ip netns exec "$1" sh -c "ss -lunH | awk '{ waiting += \$2 } END { exit waiting > 0 }'"
+}

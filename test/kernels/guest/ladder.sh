@@ -8,7 +8,7 @@
 
 cat /sys/kernel/tracing/enabled_functions >"$OUT/enabled-before"
 begin=$(clock)
-start all --probe.kmods=bridge --probe.kmods=veth
+start all --probe.kmods=bridge --probe.kmods=veth --probe.kmods=sch_netem
 ready all
 echo "attached in $((($(clock) - begin) / 1000000)) ms"
 

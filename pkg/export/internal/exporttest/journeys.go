@@ -29,6 +29,7 @@ func Journeys() []Named {
 		{"nft_drop", NftDrop()},
 		{"tcp_wait", TCPWait()},
 		{"clone", Clone()},
+		{"retransmission", Retransmission()},
 		{"zero_durations", ZeroDurations()},
 		{"tracepoints", Tracepoints()},
 		{"bare", Bare()},
@@ -59,9 +60,23 @@ func hop(parent, depth int, function, caller string, offset, duration time.Durat
 	}
 }
 
-// in moves a hop to a device, a namespace and a CPU.
+// passed marks the callers that are not the enclosing hop.
+func passed(hops ...journey.Hop) []journey.Hop {
+	for i := range hops {
+		if h := &hops[i]; h.Parent < 0 || hops[h.Parent].Function != h.Caller {
+			h.Via = h.Caller
+		}
+	}
+	return hops
+}
+
+// in moves a hop to a device, a namespace and a CPU. The server's namespace has
+// a name.
 func in(h journey.Hop, device string, index, netns uint32, cpu int) journey.Hop {
 	h.Interface, h.Ifindex, h.Netns, h.CPU = device, index, netns, cpu
+	if netns == server {
+		h.NetnsName = "server"
+	}
 	return h
 }
 
@@ -74,7 +89,7 @@ func Ping() *journey.Journey {
 		Outcome: journey.Delivered,
 		Flow:    flow("ipv4", "icmp", "10.0.0.1", "10.0.0.2"),
 		Process: &journey.Process{PID: 4242, Command: "ping"},
-		Hops: []journey.Hop{
+		Hops: passed(
 			hop(-1, 0, "ip_send_skb", "raw_sendmsg", 0, 9800),
 			hop(0, 1, "__ip_local_out", "ip_send_skb", 150, 600),
 			hop(0, 1, "ip_output", "ip_send_skb", 800, 8900),
@@ -91,7 +106,7 @@ func Ping() *journey.Journey {
 			in(hop(-1, 0, "__netif_receive_skb", "process_backlog", 21000, 9100), "veth1", 3, server, 1),
 			in(hop(6, 1, "ip_rcv", "__netif_receive_skb", 21400, 8500), "veth1", 3, server, 1),
 			in(hop(7, 2, "icmp_rcv", "ip_protocol_deliver_rcu", 23000, 6100), "veth1", 3, server, 1),
-		},
+		),
 		Waits: []journey.Wait{{
 			From: "enqueue_to_backlog", To: "__netif_receive_skb", After: 5, Offset: 4900, Duration: 16100,
 		}},
@@ -106,11 +121,11 @@ func NftDrop() *journey.Journey {
 		Outcome: journey.Dropped,
 		Drop:    &journey.Drop{Reason: "NETFILTER_DROP", Subsystem: "core", Function: "nf_hook_slow", Hop: 2},
 		Flow:    flow("ipv4", "icmp", "10.0.0.1", "10.0.0.2"),
-		Hops: []journey.Hop{
+		Hops: passed(
 			in(hop(-1, 0, "ip_rcv", "__netif_receive_skb_core", 0, 5400), "veth1", 3, server, 3),
 			in(hop(0, 1, "nf_hook_slow", "ip_rcv", 700, 4600), "veth1", 3, server, 3),
 			in(hop(1, 2, "kfree_skb_reason", "nf_hook_slow", 4900, 300), "veth1", 3, server, 3),
-		},
+		),
 	}
 }
 
@@ -125,12 +140,17 @@ func TCPWait() *journey.Journey {
 		Start: start(), Duration: 1_206_000,
 		Outcome: journey.Transmitted,
 		Flow:    f,
-		Process: &journey.Process{PID: 811, Command: "curl"},
-		Hops: []journey.Hop{
+		Process: &journey.Process{
+			PID: 811, Command: "curl",
+			Container: "0c8cd5a72cfbd2ba3a5d2e6b7a6f7d3a9d9a9f4f4a6d4b1f1f0a2d3c4b5a6978",
+			PodUID:    "8dbc5577-d0e2-4706-8787-57d52c03ddf2",
+		},
+		Sampling: journey.Sampling{Threshold: 0xe6666667}, // one in ten
+		Hops: passed(
 			in(hop(-1, 0, "__dev_queue_xmit", "ip6_finish_output2", 0, 1400), "eth0", 2, client, 2),
 			in(hop(0, 1, "dev_qdisc_enqueue", "__dev_queue_xmit", 500, 700), "eth0", 2, client, 2),
 			marked,
-		},
+		),
 		Waits: []journey.Wait{{
 			From: "dev_qdisc_enqueue", To: "dev_hard_start_xmit", After: 1, Offset: 1200, Duration: 1_202_200,
 		}},
@@ -145,8 +165,20 @@ func Clone() *journey.Journey {
 		Outcome:    journey.Expired,
 		Incomplete: "hops lost: 2",
 		Flow:       flow("ipv4", "icmp", "10.0.0.1", "10.0.0.2"),
-		Hops:       []journey.Hop{hop(-1, 0, "packet_rcv", "dev_queue_xmit_nit", 0, 900)},
+		Sampling:   journey.Sampling{Unknown: true},
+		Hops:       passed(hop(-1, 0, "packet_rcv", "dev_queue_xmit_nit", 0, 900)),
 	}
+}
+
+// Retransmission is TCPWait's segment, sent again 200 ms later by a timer.
+func Retransmission() *journey.Journey {
+	first := TCPWait()
+	again := &journey.Journey{
+		TraceID: first.TraceID, ID: 0x1009, RootID: first.ID, ParentID: first.ID, ParentHop: journey.NoHop,
+		Lineage: journey.Retransmission, Start: first.Start.Add(200 * time.Millisecond), Duration: 1400,
+		Outcome: journey.Transmitted, Flow: first.Flow, Sampling: first.Sampling, Hops: first.Hops[:1],
+	}
+	return again
 }
 
 // ZeroDurations has hops without any duration, and a child that outlives its
@@ -157,12 +189,12 @@ func ZeroDurations() *journey.Journey {
 		Start:   start(),
 		Outcome: journey.Consumed,
 		Flow:    flow("arp", "", "10.0.0.1", "10.0.0.2"),
-		Hops: []journey.Hop{
+		Hops: passed(
 			hop(-1, 0, "arp_rcv", "__netif_receive_skb_core", 0, 0),
 			hop(0, 1, "arp_process", "arp_rcv", 0, 0),
 			hop(1, 2, "arp_filter", "arp_process", 0, 400),
 			hop(-1, 0, "consume_skb", "arp_process", 500, 0),
-		},
+		),
 	}
 }
 
@@ -177,10 +209,10 @@ func Tracepoints() *journey.Journey {
 		Outcome: journey.Dropped,
 		Drop:    &journey.Drop{Subsystem: "core", Function: "udp_queue_rcv_one_skb", Hop: -1},
 		Flow:    f,
-		Hops: []journey.Hop{
+		Hops: passed(
 			in(hop(-1, 0, "net:netif_receive_skb", "", 0, 1900), "eth0.12", 4, client, 0),
 			in(hop(-1, 0, "skb:kfree_skb", "udp_queue_rcv_one_skb", 1900, 100), "", 0, client, 0),
-		},
+		),
 	}
 }
 
@@ -199,9 +231,9 @@ func Hostile() *journey.Journey {
 	f := flow("ipv4", "ip-proto-253", "10.0.0.1", "10.0.0.2")
 	return &journey.Journey{
 		TraceID: traceID(8), ID: 0x1008,
-		Start: start(), Duration: 100, Outcome: journey.Absorbed, Flow: f,
+		Start: start(), Duration: 100, Outcome: journey.Absorbed, AbsorbedBy: 0x1001, Flow: f,
 		Process: &journey.Process{PID: 7, Command: "\x1b[31mred\xff"},
-		Hops:    []journey.Hop{in(hop(-1, 0, "gro_receive_skb", "", 0, 100), "et\x80h\x07", 9, client, 0)},
+		Hops:    passed(in(hop(-1, 0, "gro_receive_skb", "", 0, 100), "et\x80h\x07", 9, client, 0)),
 	}
 }
 

@@ -47,9 +47,15 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// frameLimit is the size of the longest frame: Ethernet header, 802.1Q tag and
-// captured payload.
-const frameLimit = 14 + 4 + 256
+const (
+	etherHeader = 14
+	// captureLimit is how many bytes of a packet, from its network header on, a
+	// filter can look at.
+	captureLimit = 256
+	// frameLimit is the size of the longest frame: Ethernet header, 802.1Q tag
+	// and captured payload.
+	frameLimit = etherHeader + 4 + captureLimit
+)
 
 // Compile translates the pcap expression expr to the body of a static eBPF
 // subprogram. An empty expression gives nil: there is nothing to filter.
@@ -60,20 +66,42 @@ const frameLimit = 14 + 4 + 256
 // The body ends with exit and returns in R0 non-zero for a match, 0 for none. It
 // uses R0-R5 and up to 64 bytes of stack.
 //
+// The second result is how many bytes from the network header on have to be
+// captured for the filter to see all that it may look at.
+//
 // An expression that cannot be compiled gives a [*SyntaxError].
-func Compile(expr string) (asm.Instructions, error) {
+func Compile(expr string) (asm.Instructions, int, error) {
 	if strings.TrimSpace(expr) == "" {
-		return nil, nil
+		return nil, 1, nil
 	}
 	program, err := classic(expr)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	body, err := translate(program)
 	if err != nil {
-		return nil, explainTranslation(expr, err)
+		return nil, 0, explainTranslation(expr, err)
 	}
-	return body, nil
+	return body, reach(program), nil
+}
+
+// reach is how far from the network header on a program can look.
+func reach(program []bpf.Instruction) int {
+	const longestIPv4 = 60
+	end := etherHeader + 1
+	for _, insn := range program {
+		switch i := insn.(type) {
+		case bpf.LoadAbsolute:
+			end = max(end, int(i.Off)+i.Size)
+		case bpf.LoadMemShift:
+			end = max(end, int(i.Off)+1)
+		case bpf.LoadIndirect: // X is the length of an IPv4 header, or else see below
+			end = max(end, longestIPv4+int(i.Off)+i.Size)
+		case bpf.TAX, bpf.LoadConstant, bpf.LoadScratch: // X may become anything
+			return captureLimit
+		}
+	}
+	return min(end-etherHeader, captureLimit)
 }
 
 // classic compiles expr to classic BPF that we know how to run.

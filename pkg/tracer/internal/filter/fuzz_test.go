@@ -161,7 +161,7 @@ func FuzzSyntaxError(f *testing.F) {
 				"&", "&&", "!", "x..y", "$", "\\", "ether", "\"", "é", "99999999999", "inbound", "ifindex", "protochain",
 				"-", ".", "_", "src", "dst", "gateway", "broadcast", "\x00", "\xff", "\n") + " "
 		}
-		if _, err := Compile(expr); err != nil {
+		if _, _, err := Compile(expr); err != nil {
 			checkError(t, expr, err)
 		}
 	})

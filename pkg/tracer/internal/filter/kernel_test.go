@@ -205,7 +205,7 @@ func TestVerdicts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			body, err := Compile(tt.expr)
+			body, _, err := Compile(tt.expr)
 			if err != nil {
 				t.Fatal(err)
 			}

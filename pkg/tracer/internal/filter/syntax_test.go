@@ -11,7 +11,7 @@ import (
 
 func TestEmptyExpressionFiltersNothing(t *testing.T) {
 	for _, expr := range []string{"", " ", "\t\n"} {
-		body, err := Compile(expr)
+		body, _, err := Compile(expr)
 		if body != nil || err != nil {
 			t.Errorf("Compile(%q) = %v, %v; want nil, nil", expr, body, err)
 		}
@@ -122,7 +122,7 @@ func TestErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.expr, func(t *testing.T) {
-			body, err := Compile(tt.expr)
+			body, _, err := Compile(tt.expr)
 			if err == nil {
 				t.Fatalf("Compile(%q) gives %d instructions", tt.expr, len(body))
 			}
@@ -149,14 +149,14 @@ func TestErrors(t *testing.T) {
 // server. In a static binary it shows that lookups work without shared libraries.
 func TestNames(t *testing.T) {
 	for _, expr := range []string{"host localhost", "port http", `ip proto \tcp`} {
-		if body, err := Compile(expr); err != nil || len(body) == 0 {
+		if body, _, err := Compile(expr); err != nil || len(body) == 0 {
 			t.Errorf("Compile(%q) = %d instructions, %v", expr, len(body), err)
 		}
 	}
 }
 
 func TestSyntaxErrorFields(t *testing.T) {
-	_, err := Compile("tcp prot 80")
+	_, _, err := Compile("tcp prot 80")
 	var syntax *SyntaxError
 	if !errors.As(err, &syntax) {
 		t.Fatalf("%v is a %T", err, err)

@@ -3,11 +3,7 @@
 package kernel
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
@@ -25,7 +21,8 @@ type Argument struct {
 // Function is a kernel function with at least one skb argument.
 type Function struct {
 	Name      string
-	Module    string // "" for the kernel itself
+	Module    string     // "" for the kernel itself
+	ID        btf.TypeID // of the function in its BTF
 	Arguments []Argument
 }
 
@@ -45,9 +42,15 @@ func SkbFunctions(spec *btf.Spec, module string) ([]Function, error) {
 		if !ok {
 			continue
 		}
-		if arguments := skbArguments(proto); len(arguments) > 0 {
-			found = append(found, Function{Name: f.Name, Module: module, Arguments: arguments})
+		arguments := skbArguments(proto)
+		if len(arguments) == 0 {
+			continue
 		}
+		id, err := spec.TypeID(f)
+		if err != nil {
+			return nil, fmt.Errorf("read BTF: %w", err)
+		}
+		found = append(found, Function{Name: f.Name, Module: module, ID: id, Arguments: arguments})
 	}
 	return found, nil
 }
@@ -142,56 +145,4 @@ func skbTracepoint(name string, definition *btf.Typedef) (Tracepoint, bool) {
 		}
 	}
 	return Tracepoint{}, false
-}
-
-// ErrNoTracefs means that the list of attachable functions cannot be read.
-var ErrNoTracefs = errors.New("no tracefs: mount it with \"mount -t tracefs tracefs /sys/kernel/tracing\"")
-
-// tracefs returns a path below the first tracefs that has it.
-func tracefs(name string) (string, error) {
-	for _, root := range []string{"/sys/kernel/tracing/", "/sys/kernel/debug/tracing/"} {
-		if _, err := os.Stat(root + name); err == nil {
-			return root + name, nil
-		}
-	}
-	return "", fmt.Errorf("%w (%s not found)", ErrNoTracefs, name)
-}
-
-// Attachable returns the names of the functions that ftrace can attach to.
-// fs.ErrNotExist in the chain means that the kernel was built without it.
-func Attachable() (map[string]bool, error) {
-	path, err := tracefs("available_filter_functions")
-	if err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read attachable functions: %w", err)
-	}
-	defer f.Close()
-	names := make(map[string]bool)
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		name, _, _ := strings.Cut(lines.Text(), " ")
-		names[name] = true
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read attachable functions: %w", err)
-	}
-	return names, nil
-}
-
-// TracepointSubsystem returns the event group of a tracepoint, e.g. "net" of
-// netif_rx, or "" where tracefs does not tell.
-func TracepointSubsystem(name string) string {
-	root, err := tracefs("events")
-	if err != nil {
-		return ""
-	}
-	groups, err := fs.Glob(os.DirFS(root), "*/"+name)
-	if err != nil || len(groups) == 0 {
-		return ""
-	}
-	group, _, _ := strings.Cut(groups[0], "/")
-	return group
 }

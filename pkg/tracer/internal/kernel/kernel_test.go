@@ -34,6 +34,17 @@ func symbols(t *testing.T) *Symbols {
 	return s
 }
 
+func TestSymbolSize(t *testing.T) {
+	s := NewSymbols([]Symbol{
+		{Address: 0x1000, Name: "short"}, {Address: 0x1000, Name: "alias"}, {Address: 0x1030, Name: "long"}, {Address: 0x9000, Name: "last"},
+	})
+	for name, want := range map[string]uint32{"short": 0x30, "alias": 0x30, "long": 4096, "last": 4096} {
+		if got := s.Size(s.Named(name)[0]); got != want {
+			t.Errorf("%s has %d bytes, want %d", name, got, want)
+		}
+	}
+}
+
 func TestSymbolAt(t *testing.T) {
 	s := symbols(t)
 	for address, want := range map[uint64]string{
@@ -233,7 +244,7 @@ func TestNetnsInode(t *testing.T) {
 			t.Errorf("%s: %d, %v; want %d", netns, got, err, inode)
 		}
 	}
-	for _, bad := range []string{"inode:", "inode:0", "inode:x", "no-such-netns", "/no/such/path"} {
+	for _, bad := range []string{"inode:", "inode:0", "inode:x", "no-such-netns", "/no/such/path", "/proc/self/status", "/proc/self/ns/mnt"} {
 		if _, err := NetnsInode(bad); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("%s: %v", bad, err)
 		}

@@ -8,7 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // NetnsInode returns the inode number of a network namespace, given as a path
@@ -25,13 +26,17 @@ func NetnsInode(netns string) (uint32, error) {
 	if !strings.Contains(netns, "/") {
 		path = "/run/netns/" + netns
 	}
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return 0, fmt.Errorf("network namespace %q: %w", netns, err)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, fmt.Errorf("network namespace %q: no inode number", netns)
+	defer f.Close()
+	if kind, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
+		return 0, fmt.Errorf("network namespace %q: %s is no network namespace", netns, path)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &stat); err != nil {
+		return 0, fmt.Errorf("network namespace %q: %w", netns, err)
 	}
 	return uint32(stat.Ino), nil
 }

@@ -122,9 +122,7 @@ func (s *Symbols) SuffixedByBase() map[string][]Symbol {
 // At returns the function that the address lies in: the nearest symbol at or
 // below it.
 func (s *Symbols) At(address uint64) (Symbol, bool) {
-	i, exact := slices.BinarySearchFunc(s.sorted, address, func(symbol Symbol, a uint64) int {
-		return cmp.Compare(symbol.Address, a)
-	})
+	i, exact := s.from(address)
 	if !exact {
 		i--
 	}
@@ -132,6 +130,24 @@ func (s *Symbols) At(address uint64) (Symbol, bool) {
 		return Symbol{}, false
 	}
 	return s.sorted[i], true
+}
+
+// from returns the index of the first symbol at or above the address, and whether
+// it is at it.
+func (s *Symbols) from(address uint64) (index int, exact bool) {
+	return slices.BinarySearchFunc(s.sorted, address, func(symbol Symbol, a uint64) int {
+		return cmp.Compare(symbol.Address, a)
+	})
+}
+
+// Size returns how many bytes from its address on belong to a symbol, padding
+// included, at most 4,096.
+func (s *Symbols) Size(symbol Symbol) uint32 {
+	const most = 4096
+	if i, _ := s.from(symbol.Address + 1); i < len(s.sorted) {
+		return uint32(min(s.sorted[i].Address-symbol.Address, most))
+	}
+	return most
 }
 
 // Widen restores an address from its low word. Kernel and module text share

@@ -21,7 +21,15 @@ func lossName(l packetPathLoss) (what, cause string) {
 	case packetPathLossLOST_BUSY:
 		return "hop", "busy"
 	case packetPathLossLOST_END:
-		return "journey", "end_unseen"
+		return "end", "unseen"
+	case packetPathLossLOST_RATE:
+		return "journey", "rate_limit"
+	case packetPathLossLOST_WAIT_SERIES:
+		return "wait", "series_limit"
+	case packetPathLossLOST_PART:
+		return "part", "ring_full"
+	case packetPathLossLOST_SENDING:
+		return "lineage", "sendings_limit"
 	default:
 		return "drop", "series_limit"
 	}

@@ -3,8 +3,10 @@
 package probe
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 
@@ -17,15 +19,21 @@ import (
 	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
 )
 
+// attachment is a link to functions or a tracepoint; Close detaches.
+type attachment interface {
+	io.Closer
+	Info() (*link.Info, error)
+}
+
 // attachments are the links of one Probe.
 type attachments struct {
-	links   []link.Link
+	links   []attachment
 	refused []Miss
 	skipped []Miss
 	count   int
 }
 
-func (a *attachments) add(l link.Link, count int) {
+func (a *attachments) add(l attachment, count int) {
 	a.links = append(a.links, l)
 	a.count += count
 }
@@ -34,7 +42,7 @@ func (a *attachments) add(l link.Link, count int) {
 // kernel and not on a CPU, so that many at a time go faster.
 func (a *attachments) close() error {
 	const workers = 64
-	queue := make(chan link.Link)
+	queue := make(chan attachment)
 	failures := make(chan error, len(a.links))
 	var wait sync.WaitGroup
 	for range min(workers, len(a.links)) {
@@ -59,50 +67,89 @@ func (a *attachments) close() error {
 	return errors.Join(all...)
 }
 
-// attachKprobeMulti attaches one link a program. Functions that the kernel
-// refuses are found by halving, so that one does not cost the others.
-func (a *attachments) attachKprobeMulti(programs map[string]*ebpf.Program, targets []target, progress func(int)) error {
-	groups := make(map[string][]target)
-	for _, t := range targets {
-		groups[t.program()] = append(groups[t.program()], t)
+// stopped is an error once nothing more is to be attached.
+func stopped(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
 	}
-	for name, group := range groups {
-		if err := a.attachGroup(programs[name], group); err != nil {
-			return err
-		}
-		progress(a.count)
-	}
-	return nil
+	return fmt.Errorf("stopped before all was attached: %w", context.Cause(ctx))
 }
 
-func (a *attachments) attachGroup(program *ebpf.Program, group []target) error {
-	addresses := make([]uintptr, len(group))
-	for i, t := range group {
-		addresses[i] = uintptr(t.symbol.Address)
+// refusal is a target that the kernel would not attach, and why.
+type refusal struct {
+	target target
+	err    error
+}
+
+// attachByKind makes one link for each kind of target. Of a set the kernel says
+// only that something in it is wrong: that is found by halving, so that one does
+// not cost the others.
+func (a *attachments) attachByKind(ctx context.Context, targets []target, attach func(kind string, set []target) (attachment, error), progress func(int)) ([]refusal, error) {
+	kinds := make(map[string][]target)
+	for _, t := range targets {
+		kinds[t.kind()] = append(kinds[t.kind()], t)
 	}
-	l, err := link.KprobeMulti(program, link.KprobeMultiOptions{Addresses: addresses})
+	var refused []refusal
+	for kind, set := range kinds {
+		more, err := a.attachSet(ctx, set, func(set []target) (attachment, error) { return attach(kind, set) })
+		if err != nil {
+			return nil, err
+		}
+		refused = append(refused, more...)
+		progress(a.count)
+	}
+	return refused, nil
+}
+
+func (a *attachments) attachSet(ctx context.Context, set []target, attach func([]target) (attachment, error)) ([]refusal, error) {
+	if err := stopped(ctx); err != nil {
+		return nil, err
+	}
+	l, err := attach(set)
 	if err == nil {
-		a.add(l, len(group))
-		return nil
+		a.add(l, len(set))
+		return nil, nil
 	}
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("attach functions: %w", err)
+		return nil, fmt.Errorf("attach functions: %w", err)
 	}
-	if len(group) == 1 {
-		a.refused = append(a.refused, Miss{group[0].symbol.Name, err.Error()})
-		return nil
+	if len(set) == 1 {
+		return []refusal{{set[0], err}}, nil
 	}
-	half := len(group) / 2
-	if err := a.attachGroup(program, group[:half]); err != nil {
-		return err
+	half := len(set) / 2
+	first, err := a.attachSet(ctx, set[:half], attach)
+	if err != nil {
+		return nil, err
 	}
-	return a.attachGroup(program, group[half:])
+	second, err := a.attachSet(ctx, set[half:], attach)
+	return append(first, second...), err
+}
+
+var errNoTrampoline = errors.New("no trampoline for its arguments")
+
+// attachKprobeMulti attaches one link a program.
+func (a *attachments) attachKprobeMulti(ctx context.Context, programs map[string]*ebpf.Program, targets []target, progress func(int)) error {
+	refused, err := a.attachByKind(ctx, targets, func(kind string, set []target) (attachment, error) {
+		program := programs[kprobePrefix+kind]
+		if program == nil { // trampolines refused it, and nothing else of its kind was left to kprobes
+			return nil, errNoTrampoline
+		}
+		addresses := make([]uintptr, len(set))
+		for i, t := range set {
+			addresses[i] = uintptr(t.symbol.Address)
+		}
+		return link.KprobeMulti(program, link.KprobeMultiOptions{Addresses: addresses})
+	}, progress)
+	for _, r := range refused {
+		a.refused = append(a.refused, Miss{r.target.symbol.Name, r.err.Error()})
+	}
+	return err
 }
 
 // attachKprobes attaches one perf event a function, by name. Where several
 // functions share a name the kernel cannot tell which is meant: they are left
 // out.
-func (a *attachments) attachKprobes(programs map[string]*ebpf.Program, targets []target, progress func(int)) error {
+func (a *attachments) attachKprobes(ctx context.Context, programs map[string]*ebpf.Program, targets []target, progress func(int)) error {
 	if err := allowFiles(2*uint64(len(targets)) + 256); err != nil {
 		return err
 	}
@@ -114,7 +161,10 @@ func (a *attachments) attachKprobes(programs map[string]*ebpf.Program, targets [
 		if shared[t.symbol.Name] {
 			continue
 		}
-		l, err := link.Kprobe(t.symbol.Name, programs[t.program()], nil)
+		if err := stopped(ctx); err != nil {
+			return err
+		}
+		l, err := link.Kprobe(t.symbol.Name, programs[kprobePrefix+t.kind()], nil)
 		if errors.Is(err, os.ErrPermission) {
 			return fmt.Errorf("attach kprobe to %s: %w", t.symbol.Name, err)
 		}
@@ -169,16 +219,22 @@ func (a *attachments) attachTracepoint(name string, program *ebpf.Program) {
 	a.add(l, 1)
 }
 
-// kprobeBackend returns the mechanism to attach functions with, or an error
-// that says which kernel feature is missing.
-func kprobeBackend(asked Backend) (Backend, error) {
+// chooseBackend returns the mechanism to attach functions with, or an error that
+// says which kernel feature is missing.
+func chooseBackend(asked Backend, cache *btf.Cache) (Backend, error) {
+	if asked == BackendFentryMulti {
+		if hasTracingMulti(cache) {
+			return BackendFentryMulti, nil
+		}
+		return "", errors.New("no fentry-multi links in this kernel (7.2)")
+	}
 	if asked != BackendKprobe {
 		err := features.HaveBPFLinkKprobeMulti()
 		if err == nil {
 			return BackendKprobeMulti, nil
 		}
 		if asked == BackendKprobeMulti {
-			return "", fmt.Errorf("no kprobe-multi links in this kernel (5.18 with CONFIG_FPROBE): %w", err)
+			return "", fmt.Errorf("no kprobe-multi links in this kernel (CONFIG_FPROBE): %w", err)
 		}
 	}
 	if _, err := os.Stat("/sys/bus/event_source/devices/kprobe"); err != nil {

@@ -21,18 +21,24 @@ const (
 	offsetStart        = 24
 	offsetLast         = 32
 	offsetDropLocation = 40
-	offsetDropReason   = 48
-	offsetPID          = 52
-	offsetParentHop    = 56
-	offsetMaker        = 60
-	offsetFlags        = 64
-	offsetPart         = 66
-	offsetEntriesUsed  = 68
-	offsetFrameUsed    = 70
-	offsetCommand      = 72
-	offsetFrame        = 88
-	frameSize          = 112
-	recordHeader       = 200
+	offsetCgroup       = 48
+	offsetDropReason   = 56
+	offsetPID          = 60
+	offsetParentHop    = 64
+	offsetMaker        = 68
+	offsetRandom       = 72
+	offsetFlags        = 76
+	offsetPart         = 78
+	offsetEntriesUsed  = 80
+	offsetFrameUsed    = 82
+	offsetOutcome      = 84
+	offsetDropProtocol = 85
+	offsetDropType     = 86
+	offsetAbsorber     = 88
+	offsetCommand      = 96
+	offsetFrame        = 112
+	frameSize          = 104
+	recordHeader       = 216
 	entrySize          = 16
 )
 
@@ -70,9 +76,14 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 	r := &journey.Record{
 		ID:       word.Uint64(raw[offsetID:]),
 		RootID:   word.Uint64(raw[offsetRootID:]),
+		Absorber: word.Uint64(raw[offsetAbsorber:]),
 		Part:     int(word.Uint16(raw[offsetPart:])),
 		More:     flags&uint16(packetPathRecordFlagRECORD_MORE) != 0,
-		Expired:  flags&uint16(packetPathRecordFlagRECORD_EXPIRED) != 0,
+		Outcome:  journey.Outcome(raw[offsetOutcome]),
+		Certain:  flags&uint16(packetPathRecordFlagRECORD_CERTAIN) != 0,
+		Unwanted: flags&uint16(packetPathRecordFlagRECORD_UNWANTED) != 0,
+		Random:   word.Uint32(raw[offsetRandom:]),
+		Cgroup:   word.Uint64(raw[offsetCgroup:]),
 		Start:    time.Unix(0, int64(start)+d.offset.Nanoseconds()),
 		Duration: time.Duration(word.Uint64(raw[offsetLast:]) - start),
 		Frame:    append([]byte(nil), raw[offsetFrame:offsetFrame+frame]...),
@@ -82,14 +93,19 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 			ID:    parent,
 			Hop:   int(word.Uint32(raw[offsetParentHop:])),
 			Maker: d.names.function(word.Uint32(raw[offsetMaker:])),
+			Again: flags&uint16(packetPathRecordFlagRECORD_RETRANSMISSION) != 0,
 		}
 	}
 	if pid := word.Uint32(raw[offsetPID:]); pid != 0 {
 		command := raw[offsetCommand : offsetCommand+16]
 		r.Process = &journey.Process{PID: int(pid), Command: text(command)}
 	}
-	if flags&uint16(packetPathRecordFlagRECORD_DROPPED) != 0 {
+	if r.Outcome > journey.Expired {
+		return nil, fmt.Errorf("record has unknown outcome %d", r.Outcome)
+	}
+	if r.Outcome == journey.Dropped {
 		r.Drop = d.names.drop(word.Uint64(raw[offsetDropLocation:]), word.Uint32(raw[offsetDropReason:]))
+		r.Drop.Protocol = journey.Protocol(word.Uint16(raw[offsetDropType:]), raw[offsetDropProtocol])
 	}
 	if flags&uint16(packetPathRecordFlagRECORD_CUT) != 0 {
 		r.Lost = "hops beyond the limit of one journey"
@@ -109,7 +125,7 @@ func (d *decoder) visits(r *journey.Record, entries []byte) error {
 		switch kind := packetPathEntryKind(tagged & 0xf); kind {
 		case packetPathEntryKindENTRY_HOP, packetPathEntryKindENTRY_HOP_NEW_STACK:
 			v := current
-			v.Function, v.Caller = d.names.function(a), d.names.function(b)
+			v.Function, v.Caller, v.CallSite = d.names.function(a), d.names.function(b), b
 			v.Offset = time.Duration(tagged >> 16)
 			v.Depth = int(tagged >> 4 & 0xfff)
 			v.NewStack = kind == packetPathEntryKindENTRY_HOP_NEW_STACK

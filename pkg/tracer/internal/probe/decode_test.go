@@ -5,6 +5,7 @@ package probe
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 	"unsafe"
@@ -28,10 +29,16 @@ func TestLayout(t *testing.T) {
 		"drop location": {unsafe.Offsetof(r.DropLocation), offsetDropLocation},
 		"drop reason":   {unsafe.Offsetof(r.DropReason), offsetDropReason},
 		"pid":           {unsafe.Offsetof(r.Pid), offsetPID},
+		"cgroup":        {unsafe.Offsetof(r.Cgroup), offsetCgroup},
+		"random":        {unsafe.Offsetof(r.Random), offsetRandom},
 		"flags":         {unsafe.Offsetof(r.Flags), offsetFlags},
 		"part":          {unsafe.Offsetof(r.Part), offsetPart},
 		"entries used":  {unsafe.Offsetof(r.EntriesUsed), offsetEntriesUsed},
 		"frame used":    {unsafe.Offsetof(r.FrameUsed), offsetFrameUsed},
+		"outcome":       {unsafe.Offsetof(r.Outcome), offsetOutcome},
+		"drop protocol": {unsafe.Offsetof(r.DropProtocol), offsetDropProtocol},
+		"drop type":     {unsafe.Offsetof(r.DropEtherType), offsetDropType},
+		"absorber":      {unsafe.Offsetof(r.Absorber), offsetAbsorber},
 		"command":       {unsafe.Offsetof(r.Command), offsetCommand},
 		"frame":         {unsafe.Offsetof(r.Frame), offsetFrame},
 		"frame size":    {unsafe.Sizeof(r.Frame), frameSize},
@@ -88,6 +95,7 @@ func testDecoder() *decoder {
 
 func TestDecode(t *testing.T) {
 	w := newWire(packetPathRecordFlagRECORD_CUT)
+	w.bytes[offsetOutcome] = byte(packetPathOutcomeOUTCOME_DELIVERED)
 	binary.NativeEndian.PutUint32(w.bytes[offsetPID:], 42)
 	copy(w.bytes[offsetCommand:], "ping")
 	w.entry(packetPathEntryKindENTRY_PLACE, 3, 4026531840, 0, 1).name("veth0")
@@ -100,7 +108,7 @@ func TestDecode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.ID != 7 || r.Duration != 250 || r.Start != time.Unix(1, 1000) || r.Lost == "" || r.More || r.Expired || r.Drop != nil {
+	if r.ID != 7 || r.Duration != 250 || r.Start != time.Unix(1, 1000) || r.Lost == "" || r.More || r.Outcome != journey.Delivered || r.Drop != nil {
 		t.Errorf("header: %+v", r)
 	}
 	if r.Process == nil || *r.Process != (journey.Process{PID: 42, Command: "ping"}) {
@@ -108,7 +116,8 @@ func TestDecode(t *testing.T) {
 	}
 	at := journey.Visit{CPU: 1, Interface: "veth0", Ifindex: 3, Netns: 4026531840, Length: 84, Mark: 9}
 	want := []journey.Visit{at, at, at}
-	want[0].Function, want[0].Caller = "ip_rcv", "process_backlog"
+	want[0].Function, want[0].Caller, want[0].CallSite = "ip_rcv", "process_backlog", 0x300
+	want[1].CallSite = 0x100
 	want[1].Function, want[1].Caller, want[1].Offset, want[1].Depth, want[1].NewStack, want[1].Length = "ip_rcv_core", "ip_rcv", 250, 1, true, 64
 	want[2].Function, want[2].Offset, want[2].Length = "net:netif_rx", 260, 64
 	if len(r.Visits) != len(want) {
@@ -117,6 +126,44 @@ func TestDecode(t *testing.T) {
 	for i := range want {
 		if r.Visits[i] != want[i] {
 			t.Errorf("visit %d:\n got %+v\nwant %+v", i, r.Visits[i], want[i])
+		}
+	}
+}
+
+// TestDecodeDrop: the drop is what the count of drops has, whatever the frame says.
+func TestDecodeDrop(t *testing.T) {
+	w := newWire(packetPathRecordFlagRECORD_DROPPED)
+	copy(w.bytes[offsetFrame+12:], []byte{0x08, 0x06})
+	w.bytes[offsetOutcome] = byte(packetPathOutcomeOUTCOME_DROPPED)
+	w.bytes[offsetDropProtocol] = 17
+	binary.NativeEndian.PutUint16(w.bytes[offsetDropType:], 0x0800)
+	binary.NativeEndian.PutUint64(w.bytes[offsetDropLocation:], 0xffffffff81000010)
+	r, err := testDecoder().decode(w.bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := journey.Drop{Function: "_stext", Subsystem: "core", Protocol: "udp"}
+	if r.Outcome != journey.Dropped || r.Drop == nil || *r.Drop != want {
+		t.Errorf("outcome %s, drop %+v, want %+v", r.Outcome, r.Drop, want)
+	}
+}
+
+// TestDecodeParent: of what is sent again no hop and no maker are told.
+func TestDecodeParent(t *testing.T) {
+	for flags, want := range map[packetPathRecordFlag]journey.Parent{
+		0: {ID: 3, Hop: 2, Maker: "ip_rcv"},
+		packetPathRecordFlagRECORD_RETRANSMISSION: {ID: 3, Hop: 2, Maker: "ip_rcv", Again: true},
+	} {
+		w := newWire(flags)
+		binary.NativeEndian.PutUint64(w.bytes[offsetParentID:], 3)
+		binary.NativeEndian.PutUint32(w.bytes[offsetParentHop:], 2)
+		binary.NativeEndian.PutUint32(w.bytes[offsetMaker:], 0x100)
+		r, err := testDecoder().decode(w.bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Parent == nil || *r.Parent != want {
+			t.Errorf("parent %+v, want %+v", r.Parent, want)
 		}
 	}
 }
@@ -136,6 +183,10 @@ func TestDecodeRefuses(t *testing.T) {
 	if _, err := testDecoder().decode(newWire(0).entry(15, 0, 0, 0, 0).bytes); err == nil {
 		t.Error("an unknown entry was taken")
 	}
+	whole[offsetOutcome] = byte(packetPathOutcomeOUTCOMES)
+	if _, err := testDecoder().decode(whole); err == nil {
+		t.Error("an unknown outcome was taken")
+	}
 }
 
 // FuzzDecode feeds the decoder and all behind it what no kernel sends.
@@ -154,4 +205,33 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// BenchmarkJourney is all from a record of 100 hops to its journey.
+func BenchmarkJourney(b *testing.B) {
+	const hops, functions, first = 100, 50, 0x1000
+	d := testDecoder()
+	w := newWire(0)
+	binary.NativeEndian.PutUint16(w.bytes[offsetFrameUsed:], frameSize)
+	copy(w.bytes[offsetFrame+12:], "\x08\x00\x45") // IPv4
+	w.entry(packetPathEntryKindENTRY_PLACE, 3, 4026531840, 0, 1).name("veth0")
+	w.entry(packetPathEntryKindENTRY_SIZE, 84, 0, 0, 0)
+	for i := range uint64(hops) {
+		d.names.functions[first+uint32(i%functions)] = fmt.Sprintf("function_%04d", i%functions)
+		caller := first + uint32((i+functions-1)%functions)
+		w.entry(packetPathEntryKindENTRY_HOP, first+uint32(i%functions), caller, i%4, 1000*i)
+	}
+	assembler := journey.NewAssembler()
+	b.SetBytes(int64(len(w.bytes)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := d.decode(w.bytes)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if j := journey.Build(assembler.Add(r)); len(j.Hops) != hops || j.Flow.NetworkType != "ipv4" {
+			b.Fatalf("%+v", j)
+		}
+	}
+	b.ReportMetric(hops*float64(b.N)/b.Elapsed().Seconds(), "hops/s")
 }

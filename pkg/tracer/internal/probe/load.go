@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
+	"slices"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
 const (
@@ -21,17 +25,38 @@ const (
 	tracepointMark = 0x5ebacafe
 )
 
-// prepare cuts the collection down to the programs wanted and settles all that
-// is decided before loading. wanted maps the name of each program to load to
-// the name of the program in the ELF that it is made of, and its number.
+// wanted maps the name of each program to load to the name of the program in the
+// ELF that it is made of, and what is its own.
 type wanted map[string]wantedProgram
 
 type wantedProgram struct {
-	from   string
-	number int32 // of a tracepoint
+	from     string
+	number   int32  // of a tracepoint
+	function string // that the program is for, "" for one that serves many
 }
 
-func prepare(o *Options, cache *btf.Cache, want wanted, source Source) (*ebpf.CollectionSpec, error) {
+// add wants the program as it is in the ELF.
+func (w wanted) add(name string) { w[name] = wantedProgram{from: name} }
+
+// addKinds wants the programs that the targets need.
+func (w wanted) addKinds(prefix string, targets []target) {
+	for _, t := range targets {
+		w.add(prefix + t.kind())
+	}
+}
+
+// loading is what all programs of a collection are loaded with.
+type loading struct {
+	options *Options
+	cache   *btf.Cache
+	symbols *kernel.Symbols
+	table   *table
+	source  Source
+}
+
+// prepare cuts the collection down to the programs wanted and settles all that
+// is decided before loading.
+func (l *loading) prepare(want wanted) (*ebpf.CollectionSpec, error) {
 	spec, err := loadPacketPath()
 	if err != nil {
 		return nil, fmt.Errorf("read eBPF object: %w", err)
@@ -41,48 +66,77 @@ func prepare(o *Options, cache *btf.Cache, want wanted, source Source) (*ebpf.Co
 	for name, w := range want {
 		program := elf[w.from].Copy()
 		program.Name = name
+		if program.Type == ebpf.Tracing {
+			program.AttachTo = w.function
+		}
 		setNumber(program.Instructions, w.number)
-		if len(o.Filter) > 0 {
-			if program.Instructions, err = replaceFilter(program.Instructions, o.Filter); err != nil {
+		if len(l.options.Filter) > 0 {
+			if program.Instructions, err = replaceFilter(program.Instructions, l.options.Filter); err != nil {
 				return nil, err
 			}
 		}
 		spec.Programs[name] = program
 	}
-	if err := size(spec); err != nil {
+	if err := l.size(spec); err != nil {
 		return nil, err
 	}
-	return spec, configure(o, spec, cache, source)
+	if err := l.table.store(spec); err != nil {
+		return nil, err
+	}
+	return spec, l.configure(spec)
 }
 
-func size(spec *ebpf.CollectionSpec) error {
+func (l *loading) size(spec *ebpf.CollectionSpec) error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return fmt.Errorf("count CPUs: %w", err)
 	}
 	spec.Maps[packetPathMapFrames].MaxEntries = uint32(cpus)
+	spec.Maps[packetPathMapFunctionCounts].MaxEntries = uint32(len(l.table.functions))
+	if n := l.options.series; n > 0 {
+		spec.Maps[packetPathMapDrops].MaxEntries, spec.Maps[packetPathMapWaitCounts].MaxEntries = n, n
+	}
 	return nil
 }
 
-func configure(o *Options, spec *ebpf.CollectionSpec, cache *btf.Cache, source Source) error {
+func (l *loading) configure(spec *ebpf.CollectionSpec) error {
+	o := l.options
 	config := packetPathTracerConfig{
 		Interface:   kernel.NameWords(o.Interface),
 		Netns:       o.Netns,
 		Mark:        o.Mark & o.MarkMask,
 		MarkMask:    o.MarkMask,
 		MaxHops:     o.MaxHops,
-		BucketMask:  spec.Maps[packetPathMapBuckets].MaxEntries - 1,
+		Capture:     uint32(o.Capture),
+		Keep:        keep(o),
+		SlowNs:      uint64(o.KeepSlow.Nanoseconds()),
+		Threshold:   o.Threshold,
+		RateLimit:   o.RateLimit,
 		Filtered:    flag(len(o.Filter) > 0),
-		DirectLoads: flag(hasReadOnlyCast(cache)),
-		DropEnds:    flag(source == SourceTracepoints),
+		DirectLoads: flag(l.hasFunction("bpf_rdonly_cast")), // 6.2, a35b9af4ec2c
+		DropEnds:    flag(l.source == SourceTracepoints),
+
+		MasksInterrupts: flag(l.hasFunction("bpf_local_irq_save")), // 6.14
 
 		// Without every end, a rejection may outlive its packet.
-		NeverSettled: flag(o.NeverSettled || source == SourceTracepoints),
+		NeverSettled: flag(o.NeverSettled || l.source == SourceTracepoints),
+	}
+	if parts := l.symbols.Named(journey.PartsEnd); len(parts) == 1 {
+		config.Parts, config.PartsSize = parts[0].Address, l.symbols.Size(parts[0])
+	}
+	if remaker := l.symbols.Named(journey.Remaker); len(remaker) == 1 {
+		config.Remaker, config.RemakerSize = remaker[0].Address, l.symbols.Size(remaker[0])
 	}
 	if err := spec.Variables[packetPathVarConfig].Set(config); err != nil {
 		return fmt.Errorf("configure eBPF programs: %w", err)
 	}
 	return nil
+}
+
+func keep(o *Options) uint8 {
+	return flag(o.KeepAll)*uint8(packetPathKeepKEEP_ALL) |
+		flag(o.KeepDropped)*uint8(packetPathKeepKEEP_DROPPED) |
+		flag(o.KeepSlow > 0)*uint8(packetPathKeepKEEP_SLOW)
 }
 
 func flag(set bool) uint8 {
@@ -92,15 +146,14 @@ func flag(set bool) uint8 {
 	return 0
 }
 
-// hasReadOnlyCast reports whether programs may read kernel memory directly
-// (bpf_rdonly_cast, 6.2, a35b9af4ec2c).
-func hasReadOnlyCast(cache *btf.Cache) bool {
-	spec, err := cache.Kernel()
+// hasFunction reports whether the kernel has a function that programs may call.
+func (l *loading) hasFunction(name string) bool {
+	spec, err := l.cache.Kernel()
 	if err != nil {
 		return false
 	}
 	var f *btf.Func
-	return spec.TypeByName("bpf_rdonly_cast", &f) == nil
+	return spec.TypeByName(name, &f) == nil
 }
 
 func setNumber(instructions asm.Instructions, number int32) {
@@ -141,4 +194,73 @@ func replaceFilter(program, body asm.Instructions) (asm.Instructions, error) {
 	replaced = append(replaced, entry)
 	replaced = append(replaced, body...)
 	return append(replaced, program[end:]...), nil
+}
+
+// loadInParallel loads the maps, then the programs on all CPUs: the verifier takes
+// its time for each of them.
+func loadInParallel(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
+	programs := spec.Programs
+	spec.Programs = nil
+	whole, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return nil, err
+	}
+	whole.Programs = make(map[string]*ebpf.Program, len(programs))
+	var (
+		mu     sync.Mutex
+		failed error // the first
+		wait   sync.WaitGroup
+	)
+	for _, part := range split(programs, runtime.GOMAXPROCS(0)) {
+		wait.Go(func() {
+			loaded, err := loadPart(spec, part, whole.Maps)
+			mu.Lock()
+			defer mu.Unlock()
+			if failed == nil {
+				failed = err
+			}
+			maps.Copy(whole.Programs, loaded)
+		})
+	}
+	wait.Wait()
+	if failed != nil {
+		whole.Close()
+		return nil, failed
+	}
+	return whole, nil
+}
+
+// split deals the programs out to at most n parts.
+func split(programs map[string]*ebpf.ProgramSpec, n int) []map[string]*ebpf.ProgramSpec {
+	parts := make([]map[string]*ebpf.ProgramSpec, min(n, len(programs)))
+	for i := range parts {
+		parts[i] = make(map[string]*ebpf.ProgramSpec)
+	}
+	for i, name := range slices.Sorted(maps.Keys(programs)) {
+		parts[i%len(parts)][name] = programs[name]
+	}
+	return parts
+}
+
+// loadPart loads programs that use maps that are there.
+func loadPart(spec *ebpf.CollectionSpec, programs map[string]*ebpf.ProgramSpec, there map[string]*ebpf.Map) (map[string]*ebpf.Program, error) {
+	part := &ebpf.CollectionSpec{
+		Maps: make(map[string]*ebpf.MapSpec, len(spec.Maps)), Programs: programs,
+		Types: spec.Types, ByteOrder: spec.ByteOrder,
+	}
+	for name, m := range spec.Maps {
+		empty := *m
+		empty.Contents = nil
+		part.Maps[name] = &empty
+	}
+	c, err := ebpf.NewCollectionWithOptions(part, ebpf.CollectionOptions{MapReplacements: there})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	loaded := make(map[string]*ebpf.Program, len(programs))
+	for name := range programs {
+		loaded[name] = c.DetachProgram(name)
+	}
+	return loaded, nil
 }

@@ -28,19 +28,23 @@ func TestProgramsAreUsed(t *testing.T) {
 	used := map[string]bool{
 		packetPathProgExpireBucket: true, packetPathProgTracepointKfreeSkb: true,
 		packetPathProgTracepointKfreeSkbNoReason: true, packetPathProgTracepointConsumeSkb: true,
+		packetPathProgTracedAllocated: true,
 	}
+	merge := target{symbol: kernel.Symbol{Name: "skb_gro_receive"}, argument: kernel.Argument{Register: 2}}.kind()
+	used[kprobePrefix+merge], used[tracedPrefix+merge] = true, true
 	for register := 1; register <= 6; register++ {
-		for _, life := range []journey.Life{journey.Lives, journey.Ends, journey.Late, journey.Makes, journey.Gone} {
+		for _, life := range []journey.Life{journey.Lives, journey.Ends, journey.Late, journey.Makes, journey.Splits, journey.Gone} {
 			for _, reference := range []bool{false, true} {
-				name := target{life: life, argument: kernel.Argument{Register: register, Reference: reference}}.program()
-				used[name] = true
+				kind := target{life: life, argument: kernel.Argument{Register: register, Reference: reference}}.kind()
+				if kind != "" {
+					used[kprobePrefix+kind], used[tracedPrefix+kind] = true, true
+				}
 			}
 		}
-		if name, ok := tracepointProgram(kernel.Tracepoint{Name: "t", Argument: register}, nil); ok {
+		if name, miss := tracepointProgram(kernel.Tracepoint{Name: "t", Argument: register}, nil); miss == "" {
 			used[name] = true
 		}
 	}
-	delete(used, "")
 	programs := object(t).Programs
 	for name := range used {
 		if programs[name] == nil {
@@ -94,6 +98,24 @@ func TestSetNumber(t *testing.T) {
 	setNumber(program, 5)
 	if n := marks(); n != 0 {
 		t.Errorf("%d places are left", n)
+	}
+}
+
+func TestTracepointProgram(t *testing.T) {
+	drop := kernel.Tracepoint{Name: "kfree_skb", Argument: 1, Count: 3}
+	for want, tracepoint := range map[string]kernel.Tracepoint{
+		packetPathProgTracepointKfreeSkb:   drop,
+		packetPathProgTracepointConsumeSkb: {Name: "consume_skb", Argument: 1},
+		packetPathProgTracepointSkb3:       {Name: "qdisc_enqueue", Argument: 3},
+	} {
+		if got, miss := tracepointProgram(tracepoint, []kernel.Tracepoint{drop}); got != want || miss != "" {
+			t.Errorf("%s: %q, %q, want %s", tracepoint.Name, got, miss, want)
+		}
+	}
+	for _, tracepoint := range []kernel.Tracepoint{{Name: "net_dev_xmit", Argument: 1}, {Name: "far", Argument: 6}} {
+		if program, miss := tracepointProgram(tracepoint, nil); program != "" || miss == "" {
+			t.Errorf("%s: %q, %q", tracepoint.Name, program, miss)
+		}
 	}
 }
 

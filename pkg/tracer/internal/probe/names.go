@@ -15,6 +15,7 @@ type names struct {
 	symbols     *kernel.Symbols
 	reasons     *kernel.Reasons
 	tracepoints []string          // by number - 1
+	subsystems  map[string]string // of tracepoints; without tracefs they have none
 	functions   map[uint32]string // answers given: no more than call sites in the kernel
 }
 
@@ -33,11 +34,22 @@ func newNames(cache *btf.Cache) (*names, error) {
 // addTracepoint gives a tracepoint its number, which stands in records where
 // functions have the low word of their address: no text lies that low.
 func (n *names) addTracepoint(name string) int32 {
-	if group := kernel.TracepointSubsystem(name); group != "" {
+	if group := n.subsystems[name]; group != "" {
 		name = group + ":" + name
 	}
 	n.tracepoints = append(n.tracepoints, name)
 	return int32(len(n.tracepoints))
+}
+
+// readSubsystems makes the names of tracepoints whole.
+func (n *names) readSubsystems() error {
+	tracefs, err := kernel.OpenTracefs()
+	if err != nil {
+		return err
+	}
+	defer tracefs.Close()
+	n.subsystems, err = tracefs.Subsystems()
+	return err
 }
 
 // function names what the low word of an address lies in, "" for 0.

@@ -28,6 +28,7 @@ type Backend string
 // The backends.
 const (
 	BackendAuto        Backend = "auto"
+	BackendFentryMulti Backend = "fentry-multi"
 	BackendKprobeMulti Backend = "kprobe-multi"
 	BackendKprobe      Backend = "kprobe"
 )
@@ -43,7 +44,8 @@ type Options struct {
 	Modules    []string
 	AllModules bool
 
-	Filter asm.Instructions // body of filter_frame(), nil for every packet
+	Filter  asm.Instructions // body of filter_frame(), nil for every packet
+	Capture int              // bytes from the network header on that the filter may look at
 	// NeverSettled: a packet that does not match now may match later.
 	NeverSettled bool
 	Interface    string // "" for any
@@ -51,12 +53,26 @@ type Options struct {
 	Mark         uint32
 	MarkMask     uint32 // 0 for any mark
 
+	KeepAll     bool          // thinned by Threshold
+	KeepDropped bool          // whatever the threshold
+	KeepSlow    time.Duration // or slower, whatever the threshold; 0 for none
+	Threshold   uint32        // of the sampling: a packet whose random number is lower is not kept
+	RateLimit   uint32        // journeys kept a second, 0 for no limit
+
 	Timeout time.Duration // a journey not seen for so long expires
 	MaxHops uint32        // recorded of one journey
 
 	Log *slog.Logger
 	// Progress is told how many functions of how many are attached; may be nil.
 	Progress func(attached, total int)
+
+	series uint32 // of drops and waits that are counted; 0 for as many as bpf/maps.h says
+}
+
+// wantsFunctions: what was asked for says nothing of tracepoints, so that these
+// are no answer to it.
+func (o *Options) wantsFunctions() bool {
+	return o.Backend != BackendAuto || o.Functions != nil || len(o.Modules) > 0 || o.AllModules
 }
 
 // Miss is a function or tracepoint that could have been traced and is not.

@@ -19,6 +19,15 @@ type packetPathBucket struct {
 	Followed [7]uint64
 }
 
+type packetPathBucketLayout uint32
+
+const (
+	packetPathBucketLayoutFUNCTION_BUCKET_LOW  packetPathBucketLayout = 7
+	packetPathBucketLayoutFUNCTION_BUCKET_STEP packetPathBucketLayout = 2
+	packetPathBucketLayoutSTAGE_BUCKET_LOW     packetPathBucketLayout = 10
+	packetPathBucketLayoutSTAGE_BUCKET_STEP    packetPathBucketLayout = 1
+)
+
 type packetPathDropCount struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -44,34 +53,43 @@ const (
 	packetPathEntryKindENTRY_SIZE          packetPathEntryKind = 3
 )
 
+type packetPathFirstSending struct {
+	_      structs.HostLayout
+	Id     uint64
+	Random uint32
+	Ports  uint32
+}
+
 type packetPathFrame struct {
 	_              structs.HostLayout
 	Busy           uint32
+	Start          uint32
 	LengthOfTagged uint32
 	Bytes          [66048]uint8
 }
 
-type packetPathJourney struct {
-	_            structs.HostLayout
-	Record       packetPathRecord
-	SkbDev       uint64
-	Task         uint64
-	StackPointer uint64
-	Length       uint32
-	Mark         uint32
-	Cpu          uint32
-	Hops         uint32
-	Open         uint32
-	Padding      uint32
-	Identity     uint64
-	IdentityAt   uint64
-	Head         uint64
-	Calls        [16]struct {
-		_            structs.HostLayout
-		StackPointer uint64
-		Caller       uint64
-	}
+type packetPathFunctionCount struct {
+	_          structs.HostLayout
+	TotalNs    uint64
+	Unmeasured uint64
+	Durations  [14]uint64
 }
+
+type packetPathFunctionRow struct {
+	_       structs.HostLayout
+	Address uint32
+	Index   uint16
+	Outcome uint8
+	Queues  uint8
+}
+
+type packetPathKeep uint32
+
+const (
+	packetPathKeepKEEP_ALL     packetPathKeep = 1
+	packetPathKeepKEEP_DROPPED packetPathKeep = 2
+	packetPathKeepKEEP_SLOW    packetPathKeep = 4
+)
 
 type packetPathLoss uint32
 
@@ -82,28 +100,50 @@ const (
 	packetPathLossLOST_BUSY        packetPathLoss = 3
 	packetPathLossLOST_DROP_SERIES packetPathLoss = 4
 	packetPathLossLOST_END         packetPathLoss = 5
-	packetPathLossLOSSES           packetPathLoss = 6
+	packetPathLossLOST_RATE        packetPathLoss = 6
+	packetPathLossLOST_WAIT_SERIES packetPathLoss = 7
+	packetPathLossLOST_PART        packetPathLoss = 8
+	packetPathLossLOST_SENDING     packetPathLoss = 9
+	packetPathLossLOSSES           packetPathLoss = 10
+)
+
+type packetPathOutcome uint32
+
+const (
+	packetPathOutcomeOUTCOME_CONSUMED    packetPathOutcome = 0
+	packetPathOutcomeOUTCOME_DELIVERED   packetPathOutcome = 1
+	packetPathOutcomeOUTCOME_TRANSMITTED packetPathOutcome = 2
+	packetPathOutcomeOUTCOME_DROPPED     packetPathOutcome = 3
+	packetPathOutcomeOUTCOME_ABSORBED    packetPathOutcome = 4
+	packetPathOutcomeOUTCOME_EXPIRED     packetPathOutcome = 5
+	packetPathOutcomeOUTCOMES            packetPathOutcome = 6
 )
 
 type packetPathRecord struct {
-	_            structs.HostLayout
-	Id           uint64
-	ParentId     uint64
-	RootId       uint64
-	StartNs      uint64
-	LastNs       uint64
-	DropLocation uint64
-	DropReason   uint32
-	Pid          uint32
-	ParentHop    uint32
-	Maker        uint32
-	Flags        uint16
-	Part         uint16
-	EntriesUsed  uint16
-	FrameUsed    uint16
-	Command      [16]int8
-	Frame        [112]uint8
-	Entries      [64]struct {
+	_             structs.HostLayout
+	Id            uint64
+	ParentId      uint64
+	RootId        uint64
+	StartNs       uint64
+	LastNs        uint64
+	DropLocation  uint64
+	Cgroup        uint64
+	DropReason    uint32
+	Pid           uint32
+	ParentHop     uint32
+	Maker         uint32
+	Random        uint32
+	Flags         uint16
+	Part          uint16
+	EntriesUsed   uint16
+	FrameUsed     uint16
+	Outcome       uint8
+	DropProtocol  uint8
+	DropEtherType uint16
+	Absorber      uint64
+	Command       [16]int8
+	Frame         [104]uint8
+	Entries       [64]struct {
 		_      structs.HostLayout
 		A      uint32
 		B      uint32
@@ -114,43 +154,78 @@ type packetPathRecord struct {
 type packetPathRecordFlag uint32
 
 const (
-	packetPathRecordFlagRECORD_MORE     packetPathRecordFlag = 1
-	packetPathRecordFlagRECORD_DROPPED  packetPathRecordFlag = 2
-	packetPathRecordFlagRECORD_EXPIRED  packetPathRecordFlag = 4
-	packetPathRecordFlagRECORD_CUT      packetPathRecordFlag = 8
-	packetPathRecordFlagRECORD_NO_DEPTH packetPathRecordFlag = 16
+	packetPathRecordFlagRECORD_MORE           packetPathRecordFlag = 1
+	packetPathRecordFlagRECORD_DROPPED        packetPathRecordFlag = 2
+	packetPathRecordFlagRECORD_EXPIRED        packetPathRecordFlag = 4
+	packetPathRecordFlagRECORD_CUT            packetPathRecordFlag = 8
+	packetPathRecordFlagRECORD_NO_DEPTH       packetPathRecordFlag = 16
+	packetPathRecordFlagRECORD_CERTAIN        packetPathRecordFlag = 32
+	packetPathRecordFlagRECORD_UNWANTED       packetPathRecordFlag = 64
+	packetPathRecordFlagRECORD_RETRANSMISSION packetPathRecordFlag = 128
 )
 
+type packetPathSending struct {
+	_     structs.HostLayout
+	Clone uint64
+	Kept  uint64
+}
+
+type packetPathStageCount struct {
+	_         structs.HostLayout
+	TotalNs   uint64
+	Durations [25]uint64
+}
+
 type packetPathTracerConfig struct {
-	_            structs.HostLayout
-	Interface    [2]uint64
-	Netns        uint32
-	Mark         uint32
-	MarkMask     uint32
-	MaxHops      uint32
-	BucketMask   uint32
-	Filtered     uint8
-	DirectLoads  uint8
-	DropEnds     uint8
-	NeverSettled uint8
+	_               structs.HostLayout
+	Interface       [2]uint64
+	SlowNs          uint64
+	Parts           uint64
+	Remaker         uint64
+	Netns           uint32
+	Mark            uint32
+	MarkMask        uint32
+	MaxHops         uint32
+	Capture         uint32
+	Threshold       uint32
+	RateLimit       uint32
+	PartsSize       uint32
+	RemakerSize     uint32
+	Filtered        uint8
+	DirectLoads     uint8
+	DropEnds        uint8
+	NeverSettled    uint8
+	Keep            uint8
+	MasksInterrupts uint8
+	Padding         [6]uint8
+}
+
+type packetPathWaitKey struct {
+	_    structs.HostLayout
+	From uint32
+	To   uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	packetPathMapBuckets                     = "buckets"
 	packetPathMapDrops                       = "drops"
+	packetPathMapFirstSendings               = "first_sendings"
 	packetPathMapFrames                      = "frames"
-	packetPathMapJourneys                    = "journeys"
+	packetPathMapFunctionCounts              = "function_counts"
 	packetPathMapLastIds                     = "last_ids"
 	packetPathMapLosses                      = "losses"
+	packetPathMapOutcomeCounts               = "outcome_counts"
+	packetPathMapPassed                      = "passed"
 	packetPathMapRecords                     = "records"
+	packetPathMapWaitCounts                  = "wait_counts"
 	packetPathProgExpireBucket               = "expire_bucket"
 	packetPathProgFunctionBirth              = "function_birth"
 	packetPathProgFunctionEnd1               = "function_end1"
 	packetPathProgFunctionEnd2               = "function_end2"
 	packetPathProgFunctionLate1              = "function_late1"
+	packetPathProgFunctionMerge              = "function_merge"
 	packetPathProgFunctionRef1               = "function_ref1"
 	packetPathProgFunctionRef2               = "function_ref2"
 	packetPathProgFunctionRef3               = "function_ref3"
@@ -162,6 +237,25 @@ const (
 	packetPathProgFunctionSkb4               = "function_skb4"
 	packetPathProgFunctionSkb5               = "function_skb5"
 	packetPathProgFunctionSkb6               = "function_skb6"
+	packetPathProgFunctionSplit              = "function_split"
+	packetPathProgTracedAllocated            = "traced_allocated"
+	packetPathProgTracedBirth                = "traced_birth"
+	packetPathProgTracedEnd1                 = "traced_end1"
+	packetPathProgTracedEnd2                 = "traced_end2"
+	packetPathProgTracedLate1                = "traced_late1"
+	packetPathProgTracedMerge                = "traced_merge"
+	packetPathProgTracedRef1                 = "traced_ref1"
+	packetPathProgTracedRef2                 = "traced_ref2"
+	packetPathProgTracedRef3                 = "traced_ref3"
+	packetPathProgTracedRef4                 = "traced_ref4"
+	packetPathProgTracedRef5                 = "traced_ref5"
+	packetPathProgTracedSkb1                 = "traced_skb1"
+	packetPathProgTracedSkb2                 = "traced_skb2"
+	packetPathProgTracedSkb3                 = "traced_skb3"
+	packetPathProgTracedSkb4                 = "traced_skb4"
+	packetPathProgTracedSkb5                 = "traced_skb5"
+	packetPathProgTracedSkb6                 = "traced_skb6"
+	packetPathProgTracedSplit                = "traced_split"
 	packetPathProgTracepointConsumeSkb       = "tracepoint_consume_skb"
 	packetPathProgTracepointKfreeSkb         = "tracepoint_kfree_skb"
 	packetPathProgTracepointKfreeSkbNoReason = "tracepoint_kfree_skb_no_reason"
@@ -170,11 +264,25 @@ const (
 	packetPathProgTracepointSkb3             = "tracepoint_skb3"
 	packetPathProgTracepointSkb4             = "tracepoint_skb4"
 	packetPathProgTracepointSkb5             = "tracepoint_skb5"
+	packetPathVarAnyPassed                   = "any_passed"
+	packetPathVarAnySendings                 = "any_sendings"
+	packetPathVarBuckets                     = "buckets"
 	packetPathVarConfig                      = "config"
+	packetPathVarDisplacements               = "displacements"
 	packetPathVarEnabled                     = "enabled"
+	packetPathVarFunctionRows                = "function_rows"
+	packetPathVarKeepBucketLayout            = "keep_bucket_layout"
 	packetPathVarKeepEntryKind               = "keep_entry_kind"
+	packetPathVarKeepKeep                    = "keep_keep"
 	packetPathVarKeepLoss                    = "keep_loss"
+	packetPathVarKeepOutcome                 = "keep_outcome"
+	packetPathVarKeepRecord                  = "keep_record"
 	packetPathVarKeepRecordFlag              = "keep_record_flag"
+	packetPathVarMultiplier                  = "multiplier"
+	packetPathVarRateSecond                  = "rate_second"
+	packetPathVarRateUsed                    = "rate_used"
+	packetPathVarRecording                   = "recording"
+	packetPathVarSendings                    = "sendings"
 )
 
 // loadPacketPath returns the embedded CollectionSpec for packetPath.
@@ -224,6 +332,7 @@ type packetPathProgramSpecs struct {
 	FunctionEnd1               *ebpf.ProgramSpec `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.ProgramSpec `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.ProgramSpec `ebpf:"function_late1"`
+	FunctionMerge              *ebpf.ProgramSpec `ebpf:"function_merge"`
 	FunctionRef1               *ebpf.ProgramSpec `ebpf:"function_ref1"`
 	FunctionRef2               *ebpf.ProgramSpec `ebpf:"function_ref2"`
 	FunctionRef3               *ebpf.ProgramSpec `ebpf:"function_ref3"`
@@ -235,6 +344,25 @@ type packetPathProgramSpecs struct {
 	FunctionSkb4               *ebpf.ProgramSpec `ebpf:"function_skb4"`
 	FunctionSkb5               *ebpf.ProgramSpec `ebpf:"function_skb5"`
 	FunctionSkb6               *ebpf.ProgramSpec `ebpf:"function_skb6"`
+	FunctionSplit              *ebpf.ProgramSpec `ebpf:"function_split"`
+	TracedAllocated            *ebpf.ProgramSpec `ebpf:"traced_allocated"`
+	TracedBirth                *ebpf.ProgramSpec `ebpf:"traced_birth"`
+	TracedEnd1                 *ebpf.ProgramSpec `ebpf:"traced_end1"`
+	TracedEnd2                 *ebpf.ProgramSpec `ebpf:"traced_end2"`
+	TracedLate1                *ebpf.ProgramSpec `ebpf:"traced_late1"`
+	TracedMerge                *ebpf.ProgramSpec `ebpf:"traced_merge"`
+	TracedRef1                 *ebpf.ProgramSpec `ebpf:"traced_ref1"`
+	TracedRef2                 *ebpf.ProgramSpec `ebpf:"traced_ref2"`
+	TracedRef3                 *ebpf.ProgramSpec `ebpf:"traced_ref3"`
+	TracedRef4                 *ebpf.ProgramSpec `ebpf:"traced_ref4"`
+	TracedRef5                 *ebpf.ProgramSpec `ebpf:"traced_ref5"`
+	TracedSkb1                 *ebpf.ProgramSpec `ebpf:"traced_skb1"`
+	TracedSkb2                 *ebpf.ProgramSpec `ebpf:"traced_skb2"`
+	TracedSkb3                 *ebpf.ProgramSpec `ebpf:"traced_skb3"`
+	TracedSkb4                 *ebpf.ProgramSpec `ebpf:"traced_skb4"`
+	TracedSkb5                 *ebpf.ProgramSpec `ebpf:"traced_skb5"`
+	TracedSkb6                 *ebpf.ProgramSpec `ebpf:"traced_skb6"`
+	TracedSplit                *ebpf.ProgramSpec `ebpf:"traced_split"`
 	TracepointConsumeSkb       *ebpf.ProgramSpec `ebpf:"tracepoint_consume_skb"`
 	TracepointKfreeSkb         *ebpf.ProgramSpec `ebpf:"tracepoint_kfree_skb"`
 	TracepointKfreeSkbNoReason *ebpf.ProgramSpec `ebpf:"tracepoint_kfree_skb_no_reason"`
@@ -249,24 +377,41 @@ type packetPathProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetPathMapSpecs struct {
-	Buckets  *ebpf.MapSpec `ebpf:"buckets"`
-	Drops    *ebpf.MapSpec `ebpf:"drops"`
-	Frames   *ebpf.MapSpec `ebpf:"frames"`
-	Journeys *ebpf.MapSpec `ebpf:"journeys"`
-	LastIds  *ebpf.MapSpec `ebpf:"last_ids"`
-	Losses   *ebpf.MapSpec `ebpf:"losses"`
-	Records  *ebpf.MapSpec `ebpf:"records"`
+	Drops          *ebpf.MapSpec `ebpf:"drops"`
+	FirstSendings  *ebpf.MapSpec `ebpf:"first_sendings"`
+	Frames         *ebpf.MapSpec `ebpf:"frames"`
+	FunctionCounts *ebpf.MapSpec `ebpf:"function_counts"`
+	LastIds        *ebpf.MapSpec `ebpf:"last_ids"`
+	Losses         *ebpf.MapSpec `ebpf:"losses"`
+	OutcomeCounts  *ebpf.MapSpec `ebpf:"outcome_counts"`
+	Passed         *ebpf.MapSpec `ebpf:"passed"`
+	Records        *ebpf.MapSpec `ebpf:"records"`
+	WaitCounts     *ebpf.MapSpec `ebpf:"wait_counts"`
 }
 
 // packetPathVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetPathVariableSpecs struct {
-	Config         *ebpf.VariableSpec `ebpf:"config"`
-	Enabled        *ebpf.VariableSpec `ebpf:"enabled"`
-	KeepEntryKind  *ebpf.VariableSpec `ebpf:"keep_entry_kind"`
-	KeepLoss       *ebpf.VariableSpec `ebpf:"keep_loss"`
-	KeepRecordFlag *ebpf.VariableSpec `ebpf:"keep_record_flag"`
+	AnyPassed        *ebpf.VariableSpec `ebpf:"any_passed"`
+	AnySendings      *ebpf.VariableSpec `ebpf:"any_sendings"`
+	Buckets          *ebpf.VariableSpec `ebpf:"buckets"`
+	Config           *ebpf.VariableSpec `ebpf:"config"`
+	Displacements    *ebpf.VariableSpec `ebpf:"displacements"`
+	Enabled          *ebpf.VariableSpec `ebpf:"enabled"`
+	FunctionRows     *ebpf.VariableSpec `ebpf:"function_rows"`
+	KeepBucketLayout *ebpf.VariableSpec `ebpf:"keep_bucket_layout"`
+	KeepEntryKind    *ebpf.VariableSpec `ebpf:"keep_entry_kind"`
+	KeepKeep         *ebpf.VariableSpec `ebpf:"keep_keep"`
+	KeepLoss         *ebpf.VariableSpec `ebpf:"keep_loss"`
+	KeepOutcome      *ebpf.VariableSpec `ebpf:"keep_outcome"`
+	KeepRecord       *ebpf.VariableSpec `ebpf:"keep_record"`
+	KeepRecordFlag   *ebpf.VariableSpec `ebpf:"keep_record_flag"`
+	Multiplier       *ebpf.VariableSpec `ebpf:"multiplier"`
+	RateSecond       *ebpf.VariableSpec `ebpf:"rate_second"`
+	RateUsed         *ebpf.VariableSpec `ebpf:"rate_used"`
+	Recording        *ebpf.VariableSpec `ebpf:"recording"`
+	Sendings         *ebpf.VariableSpec `ebpf:"sendings"`
 }
 
 // packetPathObjects contains all objects after they have been loaded into the kernel.
@@ -289,24 +434,30 @@ func (o *packetPathObjects) Close() error {
 //
 // It can be passed to loadPacketPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetPathMaps struct {
-	Buckets  *ebpf.Map `ebpf:"buckets"`
-	Drops    *ebpf.Map `ebpf:"drops"`
-	Frames   *ebpf.Map `ebpf:"frames"`
-	Journeys *ebpf.Map `ebpf:"journeys"`
-	LastIds  *ebpf.Map `ebpf:"last_ids"`
-	Losses   *ebpf.Map `ebpf:"losses"`
-	Records  *ebpf.Map `ebpf:"records"`
+	Drops          *ebpf.Map `ebpf:"drops"`
+	FirstSendings  *ebpf.Map `ebpf:"first_sendings"`
+	Frames         *ebpf.Map `ebpf:"frames"`
+	FunctionCounts *ebpf.Map `ebpf:"function_counts"`
+	LastIds        *ebpf.Map `ebpf:"last_ids"`
+	Losses         *ebpf.Map `ebpf:"losses"`
+	OutcomeCounts  *ebpf.Map `ebpf:"outcome_counts"`
+	Passed         *ebpf.Map `ebpf:"passed"`
+	Records        *ebpf.Map `ebpf:"records"`
+	WaitCounts     *ebpf.Map `ebpf:"wait_counts"`
 }
 
 func (m *packetPathMaps) Close() error {
 	return _PacketPathClose(
-		m.Buckets,
 		m.Drops,
+		m.FirstSendings,
 		m.Frames,
-		m.Journeys,
+		m.FunctionCounts,
 		m.LastIds,
 		m.Losses,
+		m.OutcomeCounts,
+		m.Passed,
 		m.Records,
+		m.WaitCounts,
 	)
 }
 
@@ -314,11 +465,25 @@ func (m *packetPathMaps) Close() error {
 //
 // It can be passed to loadPacketPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetPathVariables struct {
-	Config         *ebpf.Variable `ebpf:"config"`
-	Enabled        *ebpf.Variable `ebpf:"enabled"`
-	KeepEntryKind  *ebpf.Variable `ebpf:"keep_entry_kind"`
-	KeepLoss       *ebpf.Variable `ebpf:"keep_loss"`
-	KeepRecordFlag *ebpf.Variable `ebpf:"keep_record_flag"`
+	AnyPassed        *ebpf.Variable `ebpf:"any_passed"`
+	AnySendings      *ebpf.Variable `ebpf:"any_sendings"`
+	Buckets          *ebpf.Variable `ebpf:"buckets"`
+	Config           *ebpf.Variable `ebpf:"config"`
+	Displacements    *ebpf.Variable `ebpf:"displacements"`
+	Enabled          *ebpf.Variable `ebpf:"enabled"`
+	FunctionRows     *ebpf.Variable `ebpf:"function_rows"`
+	KeepBucketLayout *ebpf.Variable `ebpf:"keep_bucket_layout"`
+	KeepEntryKind    *ebpf.Variable `ebpf:"keep_entry_kind"`
+	KeepKeep         *ebpf.Variable `ebpf:"keep_keep"`
+	KeepLoss         *ebpf.Variable `ebpf:"keep_loss"`
+	KeepOutcome      *ebpf.Variable `ebpf:"keep_outcome"`
+	KeepRecord       *ebpf.Variable `ebpf:"keep_record"`
+	KeepRecordFlag   *ebpf.Variable `ebpf:"keep_record_flag"`
+	Multiplier       *ebpf.Variable `ebpf:"multiplier"`
+	RateSecond       *ebpf.Variable `ebpf:"rate_second"`
+	RateUsed         *ebpf.Variable `ebpf:"rate_used"`
+	Recording        *ebpf.Variable `ebpf:"recording"`
+	Sendings         *ebpf.Variable `ebpf:"sendings"`
 }
 
 // packetPathPrograms contains all programs after they have been loaded into the kernel.
@@ -330,6 +495,7 @@ type packetPathPrograms struct {
 	FunctionEnd1               *ebpf.Program `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.Program `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.Program `ebpf:"function_late1"`
+	FunctionMerge              *ebpf.Program `ebpf:"function_merge"`
 	FunctionRef1               *ebpf.Program `ebpf:"function_ref1"`
 	FunctionRef2               *ebpf.Program `ebpf:"function_ref2"`
 	FunctionRef3               *ebpf.Program `ebpf:"function_ref3"`
@@ -341,6 +507,25 @@ type packetPathPrograms struct {
 	FunctionSkb4               *ebpf.Program `ebpf:"function_skb4"`
 	FunctionSkb5               *ebpf.Program `ebpf:"function_skb5"`
 	FunctionSkb6               *ebpf.Program `ebpf:"function_skb6"`
+	FunctionSplit              *ebpf.Program `ebpf:"function_split"`
+	TracedAllocated            *ebpf.Program `ebpf:"traced_allocated"`
+	TracedBirth                *ebpf.Program `ebpf:"traced_birth"`
+	TracedEnd1                 *ebpf.Program `ebpf:"traced_end1"`
+	TracedEnd2                 *ebpf.Program `ebpf:"traced_end2"`
+	TracedLate1                *ebpf.Program `ebpf:"traced_late1"`
+	TracedMerge                *ebpf.Program `ebpf:"traced_merge"`
+	TracedRef1                 *ebpf.Program `ebpf:"traced_ref1"`
+	TracedRef2                 *ebpf.Program `ebpf:"traced_ref2"`
+	TracedRef3                 *ebpf.Program `ebpf:"traced_ref3"`
+	TracedRef4                 *ebpf.Program `ebpf:"traced_ref4"`
+	TracedRef5                 *ebpf.Program `ebpf:"traced_ref5"`
+	TracedSkb1                 *ebpf.Program `ebpf:"traced_skb1"`
+	TracedSkb2                 *ebpf.Program `ebpf:"traced_skb2"`
+	TracedSkb3                 *ebpf.Program `ebpf:"traced_skb3"`
+	TracedSkb4                 *ebpf.Program `ebpf:"traced_skb4"`
+	TracedSkb5                 *ebpf.Program `ebpf:"traced_skb5"`
+	TracedSkb6                 *ebpf.Program `ebpf:"traced_skb6"`
+	TracedSplit                *ebpf.Program `ebpf:"traced_split"`
 	TracepointConsumeSkb       *ebpf.Program `ebpf:"tracepoint_consume_skb"`
 	TracepointKfreeSkb         *ebpf.Program `ebpf:"tracepoint_kfree_skb"`
 	TracepointKfreeSkbNoReason *ebpf.Program `ebpf:"tracepoint_kfree_skb_no_reason"`
@@ -358,6 +543,7 @@ func (p *packetPathPrograms) Close() error {
 		p.FunctionEnd1,
 		p.FunctionEnd2,
 		p.FunctionLate1,
+		p.FunctionMerge,
 		p.FunctionRef1,
 		p.FunctionRef2,
 		p.FunctionRef3,
@@ -369,6 +555,25 @@ func (p *packetPathPrograms) Close() error {
 		p.FunctionSkb4,
 		p.FunctionSkb5,
 		p.FunctionSkb6,
+		p.FunctionSplit,
+		p.TracedAllocated,
+		p.TracedBirth,
+		p.TracedEnd1,
+		p.TracedEnd2,
+		p.TracedLate1,
+		p.TracedMerge,
+		p.TracedRef1,
+		p.TracedRef2,
+		p.TracedRef3,
+		p.TracedRef4,
+		p.TracedRef5,
+		p.TracedSkb1,
+		p.TracedSkb2,
+		p.TracedSkb3,
+		p.TracedSkb4,
+		p.TracedSkb5,
+		p.TracedSkb6,
+		p.TracedSplit,
 		p.TracepointConsumeSkb,
 		p.TracepointKfreeSkb,
 		p.TracepointKfreeSkbNoReason,

@@ -3,16 +3,19 @@
 package probe
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
 // Probe is the set of loaded and attached programs.
@@ -22,9 +25,10 @@ type Probe struct {
 	collection *ebpf.Collection
 	attached   attachments
 	reader     *ringbuf.Reader
-	buckets    *ebpf.Memory // the kernel's, read in place
-	snapshot   []byte       // of buckets
+	buckets    *ebpf.Variable
+	snapshot   []packetPathBucket
 	names      *names
+	table      *table
 	decoder    *decoder
 	malformed  atomic.Uint64 // records that could not be decoded
 }
@@ -33,8 +37,9 @@ type Probe struct {
 var ErrNoBTF = errors.New("no BTF in this kernel (CONFIG_DEBUG_INFO_BTF, /sys/kernel/btf/vmlinux)")
 
 // Open chooses, loads and attaches, and only then lets journeys begin, so that
-// none starts in the middle. On failure nothing stays attached.
-func Open(o *Options) (p *Probe, err error) {
+// none starts in the middle. On failure, the end of the context among them, nothing
+// stays attached.
+func Open(ctx context.Context, o *Options) (p *Probe, err error) {
 	cache := btf.NewCache()
 	if _, err := cache.Kernel(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
@@ -53,7 +58,7 @@ func Open(o *Options) (p *Probe, err error) {
 	if p.names, err = newNames(cache); err != nil {
 		return p, err
 	}
-	if err := p.attach(cache, tracepoints); err != nil {
+	if err := p.attach(ctx, cache, tracepoints); err != nil {
 		return p, err
 	}
 	p.decoder = &decoder{names: p.names}
@@ -61,31 +66,28 @@ func Open(o *Options) (p *Probe, err error) {
 	if err != nil {
 		return p, fmt.Errorf("open ring buffer: %w", err)
 	}
-	p.buckets, err = p.collection.Maps[packetPathMapBuckets].Memory()
-	if err != nil {
-		return p, fmt.Errorf("map the journeys in flight: %w", err)
-	}
-	p.snapshot = make([]byte, p.buckets.Size())
+	p.buckets = p.collection.Variables[packetPathVarBuckets]
+	p.snapshot = make([]packetPathBucket, p.buckets.Size()/uint32(unsafe.Sizeof(packetPathBucket{})))
 	return p, p.enable(true)
 }
 
 // attach takes the source asked for; auto falls back from functions to
 // tracepoints where the kernel has no kprobes.
-func (p *Probe) attach(cache *btf.Cache, tracepoints []kernel.Tracepoint) error {
+func (p *Probe) attach(ctx context.Context, cache *btf.Cache, tracepoints []kernel.Tracepoint) error {
 	if p.options.Source != SourceTracepoints {
-		backend, err := kprobeBackend(p.options.Backend)
+		backend, err := chooseBackend(p.options.Backend, cache)
 		if err == nil {
-			return p.attachFunctions(cache, tracepoints, backend)
+			return p.attachFunctions(ctx, cache, tracepoints, backend)
 		}
-		if p.options.Source == SourceFunctions || p.options.Backend != BackendAuto {
+		if p.options.Source == SourceFunctions || p.options.wantsFunctions() {
 			return fmt.Errorf("source functions: %w", err)
 		}
 		p.options.Log.Info("tracing tracepoints instead of functions", "because", err)
 	}
-	return p.attachTracepoints(cache, tracepoints)
+	return p.attachTracepoints(ctx, cache, tracepoints)
 }
 
-func (p *Probe) attachFunctions(cache *btf.Cache, tracepoints []kernel.Tracepoint, backend Backend) error {
+func (p *Probe) attachFunctions(ctx context.Context, cache *btf.Cache, tracepoints []kernel.Tracepoint, backend Backend) error {
 	chosen, err := selectFunctions(p.options, cache, p.names.symbols)
 	if err != nil {
 		return err
@@ -93,15 +95,12 @@ func (p *Probe) attachFunctions(cache *btf.Cache, tracepoints []kernel.Tracepoin
 	if !chosen.follows() {
 		return fmt.Errorf("no function to attach to matches (of %d with an skb argument)", chosen.total)
 	}
-	want := wanted{packetPathProgExpireBucket: {from: packetPathProgExpireBucket}}
-	for _, t := range chosen.targets {
-		want[t.program()] = wantedProgram{from: t.program()}
-	}
 	drop, hasDrop := dropProgram(tracepoints)
-	if hasDrop {
-		want[drop] = wantedProgram{from: drop}
+	if p.table, err = newTable(functionsOf(chosen.targets)); err != nil {
+		return err
 	}
-	if err := p.load(cache, want, SourceFunctions, backend); err != nil {
+	plan, err := p.loadFunctions(ctx, cache, chosen, backend, drop)
+	if err != nil {
 		return err
 	}
 	progress := func(n int) {
@@ -109,11 +108,7 @@ func (p *Probe) attachFunctions(cache *btf.Cache, tracepoints []kernel.Tracepoin
 			p.options.Progress(n, len(chosen.targets))
 		}
 	}
-	attach := p.attached.attachKprobeMulti
-	if backend == BackendKprobe {
-		attach = p.attached.attachKprobes
-	}
-	if err := attach(p.collection.Programs, chosen.targets, progress); err != nil {
+	if err := p.attached.attachPlan(ctx, p.collection.Programs, plan, backend, progress); err != nil {
 		return err
 	}
 	p.report = Report{
@@ -127,13 +122,38 @@ func (p *Probe) attachFunctions(cache *btf.Cache, tracepoints []kernel.Tracepoin
 	return nil
 }
 
-func (p *Probe) attachTracepoints(cache *btf.Cache, tracepoints []kernel.Tracepoint) error {
-	want := wanted{packetPathProgExpireBucket: {from: packetPathProgExpireBucket}}
+// loadFunctions loads the programs for the functions chosen and, unless it is "",
+// the one for drops. Where the kernel does not let functions be traced by
+// trampolines, all is left to kprobes.
+func (p *Probe) loadFunctions(ctx context.Context, cache *btf.Cache, chosen *selection, backend Backend, drop string) (*plan, error) {
+	load := func(trampolines bool) (*plan, error) {
+		plan := chosen.plan(backend, trampolines)
+		want := plan.programs()
+		want.add(packetPathProgExpireBucket)
+		if drop != "" {
+			want.add(drop)
+		}
+		return plan, p.load(ctx, cache, want, SourceFunctions, backend)
+	}
+	plan, err := load(true)
+	if err == nil || backend == BackendFentryMulti || ctx.Err() != nil {
+		return plan, err
+	}
+	p.options.Log.Warn("interrupts may hide where packets end: no trampolines in this kernel", "err", err)
+	return load(false)
+}
+
+func (p *Probe) attachTracepoints(ctx context.Context, cache *btf.Cache, tracepoints []kernel.Tracepoint) (err error) {
+	want := make(wanted)
+	want.add(packetPathProgExpireBucket)
 	attach := make(map[string]string) // program to tracepoint
+	if err := p.names.readSubsystems(); err != nil {
+		p.options.Log.Warn("tracepoints are named without their subsystems", "err", err)
+	}
 	for _, t := range tracepoints {
-		from, ok := tracepointProgram(t, tracepoints)
-		if !ok {
-			p.report.Skipped = append(p.report.Skipped, Miss{t.Name, fmt.Sprintf("no program for an skb in argument %d", t.Argument)})
+		from, miss := tracepointProgram(t, tracepoints)
+		if miss != "" {
+			p.report.Skipped = append(p.report.Skipped, Miss{t.Name, miss})
 			continue
 		}
 		program := "tp_" + t.Name
@@ -143,10 +163,16 @@ func (p *Probe) attachTracepoints(cache *btf.Cache, tracepoints []kernel.Tracepo
 	if len(attach) == 0 {
 		return errors.New("no raw tracepoint of this kernel has an skb (CONFIG_TRACEPOINTS)")
 	}
-	if err := p.load(cache, want, SourceTracepoints, ""); err != nil {
+	if p.table, err = newTable(p.names.tracepointsByNumber()); err != nil {
+		return err
+	}
+	if err := p.load(ctx, cache, want, SourceTracepoints, ""); err != nil {
 		return err
 	}
 	for program, tracepoint := range attach {
+		if err := stopped(ctx); err != nil {
+			return err
+		}
 		p.attached.attachTracepoint(tracepoint, p.collection.Programs[program])
 	}
 	p.report.Source = SourceTracepoints
@@ -155,40 +181,82 @@ func (p *Probe) attachTracepoints(cache *btf.Cache, tracepoints []kernel.Tracepo
 	return nil
 }
 
-func tracepointProgram(t kernel.Tracepoint, all []kernel.Tracepoint) (program string, ok bool) {
+// tracepointProgram returns the program for a tracepoint, or says why it is not
+// attached.
+func tracepointProgram(t kernel.Tracepoint, all []kernel.Tracepoint) (program, miss string) {
 	switch {
 	case t.Name == "kfree_skb":
-		return dropProgram(all)
+		program, _ = dropProgram(all)
 	case t.Name == "consume_skb":
-		return packetPathProgTracepointConsumeSkb, true
+		program = packetPathProgTracepointConsumeSkb
+	case journey.LifeOf(t.Name) == journey.Gone:
+		miss = missGone
 	case t.Argument > 5:
-		return "", false
+		miss = fmt.Sprintf("no program for an skb in argument %d", t.Argument)
+	default:
+		program = fmt.Sprintf("tracepoint_skb%d", t.Argument)
 	}
-	return fmt.Sprintf("tracepoint_skb%d", t.Argument), true
+	return program, miss
 }
 
-func (p *Probe) load(cache *btf.Cache, want wanted, source Source, backend Backend) error {
-	spec, err := prepare(p.options, cache, want, source)
+func (p *Probe) load(ctx context.Context, cache *btf.Cache, want wanted, source Source, backend Backend) error {
+	l := loading{options: p.options, cache: cache, symbols: p.names.symbols, table: p.table, source: source}
+	spec, err := l.prepare(want)
 	if err != nil {
 		return err
 	}
-	if backend == BackendKprobe {
-		for _, program := range spec.Programs {
-			if program.Type == ebpf.Kprobe {
-				program.AttachType = ebpf.AttachNone
-			}
+	for _, program := range spec.Programs {
+		switch {
+		case program.Type == ebpf.Tracing && program.AttachTo == "":
+			program.AttachType = attachTraceFentryMulti
+		case program.Type == ebpf.Kprobe && backend == BackendKprobe:
+			program.AttachType = ebpf.AttachNone
 		}
 	}
-	p.collection, err = ebpf.NewCollection(spec)
-	if err != nil {
-		return fmt.Errorf("load eBPF programs: %w", err)
+	p.collection, err = newCollection(ctx, spec)
+	return err
+}
+
+// newCollection loads, which takes the kernel seconds. At the end of the context
+// it leaves that alone: nothing is attached yet, so that nobody has to wait.
+func newCollection(ctx context.Context, spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
+	type result struct {
+		collection *ebpf.Collection
+		err        error
 	}
-	return nil
+	loaded := make(chan result, 1)
+	go func() {
+		c, err := loadInParallel(spec)
+		loaded <- result{c, err}
+	}()
+	select {
+	case r := <-loaded:
+		if r.err != nil {
+			return nil, fmt.Errorf("load eBPF programs: %w", r.err)
+		}
+		return r.collection, nil
+	case <-ctx.Done():
+		go func() {
+			if r := <-loaded; r.err == nil {
+				r.collection.Close()
+			}
+		}()
+		return nil, stopped(ctx)
+	}
 }
 
 func (p *Probe) enable(on bool) error {
 	if err := p.collection.Variables[packetPathVarEnabled].Set(uint32(flag(on))); err != nil {
 		return fmt.Errorf("enable eBPF programs: %w", err)
+	}
+	return nil
+}
+
+// Record says whether journeys that begin from now on are recorded; otherwise
+// they are only counted.
+func (p *Probe) Record(on bool) error {
+	if err := p.collection.Variables[packetPathVarRecording].Set(uint32(flag(on))); err != nil {
+		return fmt.Errorf("set whether journeys are recorded: %w", err)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
@@ -91,29 +90,19 @@ func (p *Probe) finish() error {
 
 // expire runs the program that ends overdue journeys, on each bucket in use.
 func (p *Probe) expire(timeout time.Duration) error {
-	if _, err := p.buckets.ReadAt(p.snapshot, 0); err != nil {
+	if err := p.buckets.Get(p.snapshot); err != nil {
 		return fmt.Errorf("list journeys in flight: %w", err)
 	}
-	const size = int(unsafe.Sizeof(packetPathBucket{}))
-	const rejected = int(unsafe.Sizeof(packetPathBucket{}.Rejected))
 	program := p.collection.Programs[packetPathProgExpireBucket]
-	for at := 0; at < len(p.snapshot); at += size {
-		if isZero(p.snapshot[at+rejected : at+size]) {
+	var none packetPathBucket
+	for i := range p.snapshot {
+		if p.snapshot[i].Followed == none.Followed {
 			continue
 		}
-		arguments := [2]uint64{uint64(at / size), uint64(timeout.Nanoseconds())}
+		arguments := [2]uint64{uint64(i), uint64(timeout.Nanoseconds())}
 		if _, err := program.Run(&ebpf.RunOptions{Context: arguments}); err != nil {
 			return fmt.Errorf("expire journeys: %w", err)
 		}
 	}
 	return nil
-}
-
-func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

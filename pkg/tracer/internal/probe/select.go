@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -16,35 +17,44 @@ import (
 // target is one function to attach at one of its skb arguments.
 type target struct {
 	symbol   kernel.Symbol
+	id       btf.TypeID // in the BTF of the kernel, 0 for a function of a module
 	argument kernel.Argument
 	life     journey.Life
 }
 
-// program is the name of the eBPF program for the target, "" if there is none.
-func (t target) program() string {
+// kind names what the eBPF program for the target does, "" if there is none.
+func (t target) kind() string {
 	switch {
 	case t.life == journey.Ends && !t.argument.Reference && t.argument.Register <= 2:
-		return fmt.Sprintf("function_end%d", t.argument.Register)
+		return fmt.Sprintf("end%d", t.argument.Register)
 	case t.life == journey.Late && !t.argument.Reference && t.argument.Register == 1:
-		return packetPathProgFunctionLate1
+		return "late1"
+	case journey.Merges(kernel.BaseName(t.symbol.Name)) && t.argument.Register == 2:
+		return "merge"
 	case t.life == journey.Makes && t.argument.Register == 1:
-		return packetPathProgFunctionBirth
+		return "birth"
+	case t.life == journey.Splits && t.argument.Register == 1:
+		return "split"
 	case t.life != journey.Lives:
 		return ""
 	case t.argument.Reference && t.argument.Register <= 5:
-		return fmt.Sprintf("function_ref%d", t.argument.Register)
+		return fmt.Sprintf("ref%d", t.argument.Register)
 	case t.argument.Reference:
 		return ""
 	}
-	return fmt.Sprintf("function_skb%d", t.argument.Register)
+	return fmt.Sprintf("skb%d", t.argument.Register)
 }
+
+// suffixed reports whether the symbol has a name of the compiler's making.
+func (t target) suffixed() bool { return kernel.BaseName(t.symbol.Name) != t.symbol.Name }
 
 // selection is the outcome of choosing: every function with an skb argument is
 // in one of its lists.
 type selection struct {
-	targets []target
-	skipped []Miss
-	total   int
+	targets    []target
+	skipped    []Miss
+	total      int
+	allocators []string
 }
 
 // follows reports whether there is more than where packets end and are made.
@@ -65,7 +75,12 @@ type selector struct {
 // selectFunctions chooses the functions to attach: those with an skb argument
 // in BTF that ftrace can attach to.
 func selectFunctions(o *Options, cache *btf.Cache, symbols *kernel.Symbols) (*selection, error) {
-	attachable, err := kernel.Attachable()
+	tracefs, err := kernel.OpenTracefs()
+	if err != nil {
+		return nil, err
+	}
+	defer tracefs.Close()
+	attachable, err := tracefs.Attachable()
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +89,21 @@ func selectFunctions(o *Options, cache *btf.Cache, symbols *kernel.Symbols) (*se
 		return nil, err
 	}
 	s := selector{options: o, symbols: symbols, suffixed: symbols.SuffixedByBase(), attachable: attachable}
-	return s.choose(functions), nil
+	chosen := s.choose(functions)
+	chosen.allocators, err = s.allocators(cache)
+	return chosen, err
+}
+
+// allocators are those that this kernel has and lets be traced.
+func (s *selector) allocators(cache *btf.Cache) ([]string, error) {
+	spec, err := cache.Kernel()
+	if err != nil {
+		return nil, fmt.Errorf("read kernel BTF: %w", err)
+	}
+	return slices.DeleteFunc(journey.Allocators(), func(name string) bool {
+		var f *btf.Func
+		return !s.attachable[name] || len(s.symbols.Named(name)) != 1 || spec.TypeByName(name, &f) != nil
+	}), nil
 }
 
 // readFunctions reads the skb functions of the kernel and of the modules asked
@@ -118,7 +147,7 @@ func (s *selector) choose(functions []kernel.Function) *selection {
 			seen[key] = true
 		}
 		life := journey.LifeOf(f.Name)
-		if life != journey.Ends && life != journey.Makes && s.options.Functions != nil && !s.options.Functions.MatchString(f.Name) {
+		if !isWanted(life) && s.options.Functions != nil && !s.options.Functions.MatchString(f.Name) {
 			continue
 		}
 		symbols, miss := s.resolve(f, life)
@@ -134,15 +163,26 @@ func (s *selector) choose(functions []kernel.Function) *selection {
 	return chosen
 }
 
+// isWanted: attached whatever the choice of functions.
+func isWanted(life journey.Life) bool {
+	return life == journey.Ends || life == journey.Makes || life == journey.Splits
+}
+
 func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.Symbol) {
 	arguments := f.Arguments
-	if life == journey.Makes {
+	switch {
+	case life == journey.Makes || life == journey.Splits:
 		arguments = arguments[:1] // its program looks at both packets
+	case journey.Merges(f.Name):
+		arguments = arguments[len(arguments)-1:]
 	}
 	for _, argument := range arguments {
 		for _, symbol := range symbols {
 			t := target{symbol: symbol, argument: argument, life: life}
-			if t.program() == "" {
+			if f.Module == "" {
+				t.id = f.ID
+			}
+			if t.kind() == "" {
 				c.skipped = append(c.skipped, Miss{f.Name, fmt.Sprintf("no program for an skb in register %d", argument.Register)})
 				break
 			}
@@ -151,10 +191,24 @@ func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.S
 	}
 }
 
+// servesTracers reports whether a function is one that the kernel's tracing macros
+// make of a tracepoint: it does nothing to a packet.
+func servesTracers(function string) bool {
+	return slices.ContainsFunc([]string{
+		"__traceiter_", "__probestub_", "__bpf_trace_", "trace_event_raw_event_", "perf_trace_", "trace_event_get_offsets_",
+	}, func(prefix string) bool { return strings.HasPrefix(function, prefix) })
+}
+
+// missGone is why nothing is attached to what journey.Gone says.
+const missGone = "runs on packets that have ended or are not there yet"
+
 // resolve finds the symbols of a function, or says why it is not attached.
 func (s *selector) resolve(f kernel.Function, life journey.Life) (found []kernel.Symbol, miss string) {
 	if life == journey.Gone {
-		return nil, "runs on packets that have ended"
+		return nil, missGone
+	}
+	if servesTracers(f.Name) {
+		return nil, "part of a tracepoint, runs for other tracers only"
 	}
 	for _, symbol := range s.symbols.Named(f.Name) {
 		if symbol.Module == f.Module {

@@ -26,15 +26,22 @@ func TestChoose(t *testing.T) {
 		{Address: 0x800, Name: "skb_release_data"},
 		{Address: 0x900, Name: "skb_gro_receive"},
 		{Address: 0xa00, Name: "veth_xmit", Module: "veth"},
+		{Address: 0xb00, Name: "__traceiter_kfree_skb"}, {Address: 0xc00, Name: "__probestub_kfree_skb"},
+		{Address: 0xd00, Name: "__bpf_trace_kfree_skb"},
+		{Address: 0xe00, Name: "skb_split"},
 	})
 	attachable := map[string]bool{
 		"ip_rcv": true, "helper": true, "ip_fragment.constprop.0": true, "skb_release_head_state": true,
 		"sock_wfree": true, "skb_release_data": true, "skb_gro_receive": true, "veth_xmit": true,
+		"__traceiter_kfree_skb": true, "__probestub_kfree_skb": true, "__bpf_trace_kfree_skb": true,
+		"skb_split": true,
 	}
 	functions := []kernel.Function{
 		first("ip_rcv"), first("ip_rcv"), first("helper"), first("ip_fragment"), first("notrace"), first("inlined"),
 		first("skb_release_head_state"), first("sock_wfree"), first("skb_release_data"),
+		first("__traceiter_kfree_skb"), first("__probestub_kfree_skb"), first("__bpf_trace_kfree_skb"),
 		{Name: "skb_gro_receive", Arguments: []kernel.Argument{{Register: 1}, {Register: 2}}},
+		{Name: "skb_split", Arguments: []kernel.Argument{{Register: 1}, {Register: 2}}},
 		{Name: "veth_xmit", Module: "veth", Arguments: []kernel.Argument{{Register: 1}}},
 	}
 	tests := map[string]struct {
@@ -44,15 +51,18 @@ func TestChoose(t *testing.T) {
 	}{
 		"all": {
 			targets: []string{
-				"function_skb1 ip_rcv", "function_skb1 helper", "function_skb1 helper", "function_skb1 ip_fragment.constprop.0",
-				"function_end1 skb_release_head_state", "function_late1 sock_wfree",
-				"function_skb1 skb_gro_receive", "function_skb2 skb_gro_receive", "function_skb1 veth_xmit",
+				"skb1 ip_rcv", "skb1 helper", "skb1 helper", "skb1 ip_fragment.constprop.0",
+				"end1 skb_release_head_state", "late1 sock_wfree",
+				"merge skb_gro_receive", "skb1 veth_xmit", "split skb_split",
 			},
-			skipped: []string{"notrace", "inlined", "skb_release_data"},
+			skipped: []string{
+				"notrace", "inlined", "skb_release_data",
+				"__traceiter_kfree_skb", "__probestub_kfree_skb", "__bpf_trace_kfree_skb",
+			},
 		},
-		"some, and the ends in any case": {
+		"some, and what is wanted in any case": {
 			only:    "ip_.*",
-			targets: []string{"function_skb1 ip_rcv", "function_skb1 ip_fragment.constprop.0", "function_end1 skb_release_head_state"},
+			targets: []string{"skb1 ip_rcv", "skb1 ip_fragment.constprop.0", "end1 skb_release_head_state", "split skb_split"},
 		},
 	}
 	for name, test := range tests {
@@ -65,7 +75,7 @@ func TestChoose(t *testing.T) {
 			got := s.choose(functions)
 			var targets, skipped []string
 			for _, target := range got.targets {
-				targets = append(targets, target.program()+" "+target.symbol.Name)
+				targets = append(targets, target.kind()+" "+target.symbol.Name)
 			}
 			for _, miss := range got.skipped {
 				skipped = append(skipped, miss.Name)

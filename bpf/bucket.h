@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Where a packet in flight is found: a bucket, a way of it, a journey. */
+#ifndef SKBPATH_BUCKET_H
+#define SKBPATH_BUCKET_H
+
+#include "maps.h"
+
+#define NO_WAY (-1)
+#define TAKEN 1 /* no skb: the way's journey is being begun or ended */
+
+static __always_inline u32 bucket_index(u64 skb)
+{
+	return (u32)skb * 0x61c88647U >> (32 - BUCKET_BITS);
+}
+
+static __always_inline volatile struct bucket *bucket_of(u64 skb)
+{
+	return &buckets[bucket_index(skb)];
+}
+
+static __always_inline int way_of(const volatile struct bucket *bucket, u64 skb)
+{
+#pragma unroll
+	for (int way = 0; way < BUCKET_WAYS; way++)
+		if (bucket->followed[way] == skb)
+			return way;
+	return NO_WAY;
+}
+
+static __always_inline struct journey *journey_at(u32 bucket, int way)
+{
+	return &journeys[bucket][way];
+}
+
+/* The journey of a packet that is followed, or null. */
+static __always_inline struct journey *journey_of(u64 skb)
+{
+	u32 bucket = bucket_index(skb);
+	int way = way_of(&buckets[bucket], skb);
+
+	return way == NO_WAY ? 0 : journey_at(bucket, way);
+}
+
+/* Take a free way of the bucket; NO_WAY when there is none. */
+static __always_inline int take_way(volatile struct bucket *bucket)
+{
+#pragma unroll
+	for (int way = 0; way < BUCKET_WAYS; way++)
+		if (!bucket->followed[way] &&
+		    __sync_val_compare_and_swap(&bucket->followed[way], 0, TAKEN) == 0)
+			return way;
+	return NO_WAY;
+}
+
+#endif

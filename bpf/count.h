@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Counts of every packet that is followed, whether its journey is kept or not:
+ * functions, waits, outcomes. User space adds the CPUs up.
+ *
+ * Functions that are not static are verified once and by themselves, whatever
+ * their caller knows: with the loops here, once for each caller takes minutes.
+ */
+#ifndef SKBPATH_COUNT_H
+#define SKBPATH_COUNT_H
+
+#include "maps.h"
+
+/* How many bits the number has; from 32 on all are one. */
+static __always_inline u32 bit_length(u64 rest)
+{
+	u32 length = 0;
+
+#pragma unroll
+	for (int bits = 16; bits; bits >>= 1)
+		if (rest >> bits) {
+			length += bits;
+			rest >>= bits;
+		}
+	return length + !!rest;
+}
+
+/* The bucket of a duration: what is as long as a bound is within it. */
+static __always_inline u32 stage_bucket(u64 ns)
+{
+	u32 bits = bit_length((ns - !!ns) >> STAGE_BUCKET_LOW);
+	u32 bucket = (bits + STAGE_BUCKET_STEP - 1) / STAGE_BUCKET_STEP;
+
+	return bucket < STAGE_BUCKETS ? bucket : STAGE_BUCKETS - 1;
+}
+
+static __always_inline void count_stage(struct stage_count *count, u64 ns)
+{
+	__sync_fetch_and_add(&count->total_ns, ns);
+	__sync_fetch_and_add(&count->durations[stage_bucket(ns)], 1);
+}
+
+/* The buckets of short calls, by their length in units of the first bound. */
+#define SHORT_UNITS 256
+#define LONG_BUCKETS 5 /* how many buckets they have */
+
+static const volatile u8 short_buckets[SHORT_UNITS] = {
+	[0] = 0, [1 ... 3] = 1, [4 ... 15] = 2, [16 ... 63] = 3, [64 ... 255] = 4,
+};
+
+/* The same of calls. Most are short, and the table also keeps the verifier's ways few. */
+static __always_inline u32 function_bucket(u64 ns)
+{
+	u64 units = (ns - 1) >> FUNCTION_BUCKET_LOW;
+	u32 bucket = LONG_BUCKETS;
+
+	if (units < SHORT_UNITS)
+		return short_buckets[units];
+	if (!ns)
+		return 0;
+#pragma unroll
+	for (; bucket < FUNCTION_BUCKETS - 1; bucket++)
+		if (ns <= 1ULL << (FUNCTION_BUCKET_LOW + bucket * FUNCTION_BUCKET_STEP))
+			break;
+	return bucket;
+}
+
+/*
+ * A call is over. By atomic additions, since a program at a trampoline may interrupt
+ * this one or take its CPU.
+ */
+static __always_inline void count_call(const struct call *call, u64 end)
+{
+	u32 index = call->function.row.index;
+	struct function_count *count = bpf_map_lookup_elem(&function_counts, &index);
+	u64 ns = end - call->start_ns;
+	u32 bucket;
+
+	if (!count)
+		return;
+	__sync_fetch_and_add(&count->total_ns, ns);
+	bucket = function_bucket(ns);
+	if (bucket < FUNCTION_BUCKETS)
+		__sync_fetch_and_add(&count->durations[bucket], 1);
+}
+
+static const struct stage_count no_stage;
+
+/* A call too deep to know when it returns. */
+static __always_inline void count_deep_call(u32 index)
+{
+	struct function_count *count = bpf_map_lookup_elem(&function_counts, &index);
+
+	if (count)
+		__sync_fetch_and_add(&count->unmeasured, 1);
+}
+
+__noinline int count_wait(u32 from, u32 to, u64 ns)
+{
+	struct wait_key key = { .from = from, .to = to };
+	struct stage_count *count = bpf_map_lookup_elem(&wait_counts, &key);
+
+	if (!count) {
+		bpf_map_update_elem(&wait_counts, &key, &no_stage, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&wait_counts, &key);
+	}
+	if (count)
+		count_stage(count, ns);
+	else
+		count_loss(LOST_WAIT_SERIES);
+	return 0;
+}
+
+/* The calls from `depth` on are over. */
+__noinline int close_calls(struct journey *j, u32 depth, u64 end)
+{
+	u32 open;
+
+	if (!j)
+		return 0;
+	open = depth_in(j->open);
+	while (open > depth && has_call_above(&open)) {
+		open -= CALL_SIZE;
+		count_call(call_at(j, open), end);
+	}
+	return 0;
+}
+
+/* Of the calls below `depth`, how many there are up to the innermost that parks packets. */
+static __always_inline u32 parked_below(struct journey *j, u32 depth)
+{
+	depth = depth_in(depth);
+	while (has_call_above(&depth) && !call_at(j, depth - CALL_SIZE)->function.row.queues)
+		depth -= CALL_SIZE;
+	return depth;
+}
+
+/*
+ * The packet has left its calls from `depth` on. Where one of them parks packets,
+ * or other code took the packet up, nothing worked on it since its last hop.
+ */
+__noinline int leave_wait(struct journey *j, u32 depth, u64 now, u32 to)
+{
+	u32 at, from;
+	u64 since;
+
+	if (!j)
+		return 0;
+	since = j->record.last_ns;
+	at = j->parked > depth ? j->parked : j->open;
+	from = call_at(j, at - CALL_SIZE)->function.row.index;
+	j->parked = parked_below(j, depth);
+	count_wait(from, to, now - since);
+	return close_calls(j, depth, since);
+}
+
+/* A journey has ended: all its calls are over, as far as it is concerned. */
+__noinline int count_journey(struct journey *j, u32 outcome)
+{
+	struct stage_count *count;
+	u64 end;
+
+	if (!j)
+		return 0;
+	end = j->record.last_ns;
+	close_calls(j, 0, end);
+	count = bpf_map_lookup_elem(&outcome_counts, &outcome);
+	if (count)
+		count_stage(count, end - j->record.start_ns);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A hop goes into its journey: the path that every function of a followed packet takes. */
+#ifndef SKBPATH_HOP_H
+#define SKBPATH_HOP_H
+
+#include "count.h"
+#include "function.h"
+#include "skb.h"
+
+/* A visit of a packet to a function. stack_pointer is 0 where none is known. */
+struct visit {
+	u64 skb;
+	u64 function;
+	u64 stack_pointer;
+};
+
+/*
+ * Send what the record holds. NO_WAKEUP: user space polls, a wake-up here
+ * would cost an interrupt a packet. A journey is lost with its last record only:
+ * without another it still arrives, and says that a part is missing.
+ */
+static __noinline int send_record(struct journey *j)
+{
+	struct record *r = &j->record;
+	u32 used = r->entries_used;
+
+	if (used > RECORD_ENTRIES)
+		used = RECORD_ENTRIES;
+	if (bpf_ringbuf_output(&records, r, RECORD_HEADER + used * sizeof(struct entry),
+			       BPF_RB_NO_WAKEUP))
+		count_loss(r->flags & RECORD_MORE ? LOST_PART : LOST_RING_FULL);
+	r->part++;
+	r->entries_used = 0;
+	return 0;
+}
+
+/* At most: a place and its name, a size, the hop. */
+#define ENTRIES_OF_HOP 4
+
+/* Room for an entry: make_room() has seen to it. */
+static __always_inline struct entry *take_entry(struct record *r)
+{
+	u32 at = r->entries_used++;
+
+	barrier_var(at); /* or the compiler drops the mask that the verifier wants to see */
+	return &r->entries[at & (RECORD_ENTRIES - 1)];
+}
+
+static __always_inline void put_entry(struct record *r, u32 a, u32 b, u64 tagged)
+{
+	struct entry *e = take_entry(r);
+
+	e->a = a;
+	e->b = b;
+	e->tagged = tagged;
+}
+
+static __noinline int note_place(struct journey *j, u64 skb, u64 dev, u32 cpu)
+{
+	struct entry *name;
+
+	j->skb_dev = dev;
+	j->cpu = cpu;
+	put_entry(&j->record, dev ? LOAD(dev, struct net_device, ifindex) : 0, skb_netns(skb, dev),
+		  (u64)cpu << 16 | ENTRY_PLACE);
+	name = take_entry(&j->record);
+	__builtin_memset(name, 0, sizeof(*name));
+	device_name(dev, name);
+	return 0;
+}
+
+static __noinline int note_size(struct journey *j, u32 length, u32 mark)
+{
+	j->length = length;
+	j->mark = mark;
+	put_entry(&j->record, length, mark, ENTRY_SIZE);
+	return 0;
+}
+
+static __always_inline void note_changes(struct journey *j, u64 skb, bool direct)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct sk_buff *s = skb_at(skb, direct);
+	u32 length = MEMBER(s, len, direct), mark = MEMBER(s, mark, direct);
+	u64 dev = (u64)MEMBER(s, dev, direct);
+
+	if (length != j->length || mark != j->mark)
+		note_size(j, length, mark);
+	if (dev != j->skb_dev || cpu != j->cpu)
+		note_place(j, skb, dev, cpu);
+}
+
+/* What no hop can have: the next one notes place and size afresh. */
+static __always_inline void forget_place(struct journey *j)
+{
+	j->skb_dev = ~0ULL;
+	j->length = ~0U;
+}
+
+/*
+ * The depth of a call, by the stack pointer at which its return address lies.
+ * A call is over when the stack pointer has passed it on its way up, or when
+ * something called later put another return address in its place. The calls
+ * around one that lives live too, so the innermost that does ends the search.
+ * Another stack is farther away than any call can be from one around it: it ends all.
+ */
+static __always_inline bool is_around(const struct call *call, u64 stack_pointer)
+{
+	return call->stack_pointer - stack_pointer - 1 < STACK_SIZE / 2;
+}
+
+static __always_inline bool lives(const struct call *call, bool direct)
+{
+	return load_word_by(call->stack_pointer, direct) == call->caller;
+}
+
+static __noinline u32 depth_below(struct journey *j, u64 stack_pointer, u32 depth)
+{
+	depth = depth_in(depth);
+	while (has_call_above(&depth)) {
+		const struct call *call = call_at(j, depth - CALL_SIZE);
+
+		if (is_around(call, stack_pointer) && lives(call, config.direct_loads))
+			break;
+		depth -= CALL_SIZE;
+	}
+	return depth;
+}
+
+/* The innermost around it mostly lives: what asks for the others is apart. */
+static __always_inline u32 depth_of(struct journey *j, u64 stack_pointer, bool direct)
+{
+	u32 depth = depth_in(j->open);
+
+	while (has_call_above(&depth) && !is_around(call_at(j, depth - CALL_SIZE), stack_pointer))
+		depth -= CALL_SIZE;
+	if (depth && !lives(call_at(j, depth - CALL_SIZE), direct))
+		depth = depth_below(j, stack_pointer, depth - CALL_SIZE);
+	return depth;
+}
+
+/*
+ * With no call around it, does a hop run on another stack than the last one
+ * that had none? A stack belongs to a task or, in interrupts, to a CPU that runs
+ * over one.
+ */
+static __noinline u32 changed_stack(struct journey *j, u64 stack_pointer)
+{
+	u64 task = bpf_get_current_task();
+	u64 distance = stack_pointer - j->calls[0].stack_pointer + STACK_SIZE;
+	u32 changed = task != j->task || distance >= 2 * STACK_SIZE;
+
+	if (!stack_pointer) {
+		u32 cpu = bpf_get_smp_processor_id();
+
+		changed |= cpu != j->stack_cpu;
+		j->stack_cpu = cpu;
+	}
+	j->task = task;
+	j->calls[0].stack_pointer = stack_pointer;
+	return changed;
+}
+
+/* What a row says that few do. */
+static __always_inline void note_special(struct journey *j, u32 depth, u64 word)
+{
+	const union function_word function = { .word = word };
+
+	if (function.row.outcome)
+		j->outcome = function.row.outcome;
+	if (function.row.queues && depth < DEEPEST)
+		j->parked = depth + CALL_SIZE;
+}
+
+static __always_inline void enter_call(struct journey *j, u32 depth, struct call *call)
+{
+	if (depth >= DEEPEST) {
+		j->open = DEEPEST;
+		count_deep_call(index_in(call->function.word));
+		return;
+	}
+	j->open = depth + CALL_SIZE;
+}
+
+/*
+ * Where trampolines run, a stack pointer is a pointer to the verifier, which
+ * allows no arithmetic with it. What comes out of a map is a number.
+ */
+static __always_inline u64 as_number(struct journey *j, u64 stack_pointer)
+{
+	volatile u64 *at = &j->stack_pointer;
+
+	*at = stack_pointer;
+	return *at;
+}
+
+/* Send what is there if the next hop may not find room. */
+static __always_inline void make_room(struct journey *j)
+{
+	struct record *r = &j->record;
+
+	if (r->entries_used <= RECORD_ENTRIES - ENTRIES_OF_HOP)
+		return;
+	r->flags |= RECORD_MORE;
+	send_record(j);
+	r->flags &= ~RECORD_MORE;
+	forget_place(j);
+}
+
+/* A hop beyond max_hops. */
+static __noinline int cut(struct journey *j)
+{
+	j->record.flags |= RECORD_CUT;
+	j->record.last_ns = bpf_ktime_get_ns();
+	count_loss(LOST_HOP_LIMIT);
+	return 0;
+}
+
+/* What has changed about the packet since its last hop. False: this hop is one too many. */
+static __always_inline bool arrive(struct journey *j, u64 skb, bool direct)
+{
+	if (j->hops_left <= 0) {
+		cut(j);
+		return false;
+	}
+	j->hops_left--;
+	if (j->recorded) {
+		make_room(j);
+		note_changes(j, skb, direct);
+	}
+	return true;
+}
+
+/*
+ * A function that may have parked the packet has not: it ended in a jump to the next,
+ * which has its return address.
+ */
+static __always_inline bool jumped(struct journey *j, u32 depth, const struct call *call,
+				   u64 caller)
+{
+	if (j->parked != depth + CALL_SIZE || !caller || call->caller != caller)
+		return false;
+	j->parked = parked_below(j, depth);
+	return true;
+}
+
+/* The packet has left its calls from `depth` on, where `call` is, on the stack that it is on. */
+static __always_inline void leave_calls(struct journey *j, u32 depth, const struct call *call,
+					u64 caller, u64 now, u64 row)
+{
+	u32 open = j->open;
+
+	if (open <= depth)
+		return;
+	if (j->parked > depth && !jumped(j, depth, call, caller))
+		leave_wait(j, depth, now, index_in(row));
+	else if (open == depth + CALL_SIZE)
+		count_call(call, now);
+	else
+		close_calls(j, depth, now);
+}
+
+/* The packet is at a function, in one of the calls that it was in or in none. */
+static __always_inline void enter(struct journey *j, u64 function, u64 stack_pointer, u64 now,
+				  bool direct)
+{
+	u32 kind = ENTRY_HOP, depth = 0;
+	struct record *r = &j->record;
+	u64 caller = 0, row = row_of(function);
+	struct call *call;
+
+	if (stack_pointer) {
+		depth = depth_of(j, stack_pointer, direct);
+		caller = load_word_by(stack_pointer, direct);
+	}
+	call = call_at(j, depth);
+	if (!depth && changed_stack(j, stack_pointer)) {
+		kind = ENTRY_HOP_NEW_STACK;
+		if (j->open)
+			leave_wait(j, 0, now, index_in(row));
+	} else {
+		leave_calls(j, depth, call, caller, now, row);
+	}
+	if (is_special(row))
+		note_special(j, depth, row);
+	call->stack_pointer = stack_pointer;
+	call->caller = caller;
+	call->start_ns = now;
+	call->function.word = row;
+	enter_call(j, depth, call);
+	if (j->recorded)
+		put_entry(r, function, caller,
+			  (now - r->start_ns) << 16 | depth / CALL_SIZE << 4 | kind);
+	r->last_ns = now;
+}
+
+static __always_inline void append_by(struct journey *j, u64 skb, u64 function, u64 stack_pointer,
+				      u64 now, bool direct)
+{
+	if (arrive(j, skb, direct))
+		enter(j, function, stack_pointer, now, direct);
+}
+
+/*
+ * Not static, as functions in count.h: verified once, and not for every way of a
+ * bucket that a journey may be in.
+ */
+__noinline int append(struct journey *j, u64 skb, u64 function, u64 stack_pointer, u64 now)
+{
+	if (!j)
+		return 0;
+	if (config.direct_loads)
+		append_by(j, skb, function, stack_pointer, now, true);
+	else
+		append_by(j, skb, function, stack_pointer, now, false);
+	return 0;
+}
+
+static __always_inline void append_at_function_by(struct pt_regs *ctx, struct journey *j, u64 skb,
+						  bool direct)
+{
+	u64 now, function, stack_pointer;
+
+	if (!arrive(j, skb, direct))
+		return;
+	now = bpf_ktime_get_ns();
+	function = bpf_get_func_ip(ctx);
+	stack_pointer = ctx->sp;
+	__builtin_assume(stack_pointer);
+	enter(j, function, stack_pointer, now, direct);
+}
+
+/* The same where registers are at hand: what every function of a followed packet runs. */
+static __noinline int append_at_function(struct pt_regs *ctx, struct journey *j, u64 skb)
+{
+	if (config.direct_loads)
+		append_at_function_by(ctx, j, skb, true);
+	else
+		append_at_function_by(ctx, j, skb, false);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+// plan says by which mechanism each function is attached.
+//
+// While a program at a kprobe runs, the kernel skips every other kprobe on that CPU:
+// those of an interrupt that comes meanwhile too. It skips a trampoline only while
+// the same program runs. So functions at which packets are made or end get a
+// trampoline and a program each: should interrupts hide these, the next packet at
+// the same address would be taken for the last one.
+type plan struct {
+	lone       []target // a trampoline and a program each
+	traced     []target // fentry-multi
+	kprobed    []target
+	allocators []string // functions whose return is watched by a lone trampoline
+}
+
+func (c *selection) plan(backend Backend, trampolines bool) *plan {
+	p := &plan{}
+	if trampolines {
+		p.allocators = c.allocators
+	}
+	shared := sharedNames(c.targets)
+	for _, t := range c.targets {
+		switch traceable := t.traceable(shared); {
+		case traceable && trampolines && (t.life == journey.Ends || t.life == journey.Makes):
+			p.lone = append(p.lone, t)
+		case traceable && backend == BackendFentryMulti:
+			p.traced = append(p.traced, t)
+		default:
+			p.kprobed = append(p.kprobed, t)
+		}
+	}
+	return p
+}
+
+// The names of programs are one of these and the kind of target, or the function
+// that the program is for.
+const (
+	kprobePrefix = "function_"
+	tracedPrefix = "traced_"
+	lonePrefix   = "lone_"
+)
+
+// programs are those that the plan needs.
+func (p *plan) programs() wanted {
+	want := make(wanted)
+	want.addKinds(tracedPrefix, p.traced)
+	want.addKinds(kprobePrefix, p.kprobed)
+	for _, t := range p.lone {
+		want[lonePrefix+t.symbol.Name] = wantedProgram{from: tracedPrefix + t.kind(), function: t.symbol.Name}
+	}
+	for _, name := range p.allocators {
+		want[lonePrefix+name] = wantedProgram{from: packetPathProgTracedAllocated, function: name}
+	}
+	return want
+}
+
+// attachPlan attaches everything. What trampolines refuse is left to kprobes. It
+// stops between two links once the context ends.
+func (a *attachments) attachPlan(ctx context.Context, programs map[string]*ebpf.Program, p *plan, backend Backend, progress func(int)) error {
+	left, err := a.attachLone(ctx, programs, p)
+	if err != nil {
+		return err
+	}
+	refused, err := a.attachFentryMulti(ctx, programs, p.traced, progress)
+	if err != nil {
+		return err
+	}
+	attach := a.attachKprobeMulti
+	if backend == BackendKprobe {
+		attach = a.attachKprobes
+	}
+	return attach(ctx, programs, append(append(left, refused...), p.kprobed...), progress)
+}
+
+// attachLone attaches what gets a trampoline of its own, and returns the targets
+// that the kernel would not attach so.
+func (a *attachments) attachLone(ctx context.Context, programs map[string]*ebpf.Program, p *plan) (left []target, err error) {
+	for _, t := range p.lone {
+		if err := stopped(ctx); err != nil {
+			return nil, err
+		}
+		l, err := link.AttachTracing(link.TracingOptions{Program: programs[lonePrefix+t.symbol.Name]})
+		switch {
+		case errors.Is(err, os.ErrPermission):
+			return nil, fmt.Errorf("attach to %s: %w", t.symbol.Name, err)
+		case err != nil:
+			left = append(left, t)
+		default:
+			a.add(l, 1)
+		}
+	}
+	for _, name := range p.allocators {
+		if err := stopped(ctx); err != nil {
+			return nil, err
+		}
+		l, err := link.AttachTracing(link.TracingOptions{Program: programs[lonePrefix+name]})
+		if err != nil {
+			a.refused = append(a.refused, Miss{name, err.Error()})
+			continue
+		}
+		a.add(l, 0) // not a place of hops
+	}
+	return left, nil
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
+)
+
+func TestPlan(t *testing.T) {
+	function := func(name string, address uint64, life journey.Life) target {
+		return target{
+			symbol: kernel.Symbol{Name: name, Address: address}, id: 1, life: life,
+			argument: kernel.Argument{Register: 1},
+		}
+	}
+	ofModule := function("veth_xmit", 7, journey.Lives)
+	ofModule.id = 0
+	chosen := &selection{
+		targets: []target{
+			function("ip_rcv", 1, journey.Lives),
+			function("sock_wfree", 2, journey.Late),
+			function("skb_release_head_state", 3, journey.Ends),
+			function("__copy_skb_header", 4, journey.Makes),
+			function("two", 5, journey.Lives), function("two", 6, journey.Lives),
+			ofModule,
+			function("kfree_skbmem.isra.0", 8, journey.Ends),
+		},
+		allocators: []string{"__alloc_skb"},
+	}
+	always := []string{"two", "two", "veth_xmit", "kfree_skbmem.isra.0"}
+	watched := []string{"skb_release_head_state", "__copy_skb_header"}
+	tests := map[string]struct {
+		backend               Backend
+		trampolines           bool
+		lone, traced, kprobed []string
+	}{
+		"kprobes": {BackendKprobe, true, watched, nil, append([]string{"ip_rcv", "sock_wfree"}, always...)},
+		"without trampolines": {BackendKprobeMulti, false, nil, nil, append([]string{
+			"ip_rcv", "sock_wfree", "skb_release_head_state", "__copy_skb_header",
+		}, always...)},
+		"many by one trampoline": {BackendFentryMulti, true, watched, []string{"ip_rcv", "sock_wfree"}, always},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := chosen.plan(test.backend, test.trampolines)
+			for list, pair := range map[string][2][]string{
+				"lone":    {symbolNames(p.lone), test.lone},
+				"traced":  {symbolNames(p.traced), test.traced},
+				"kprobed": {symbolNames(p.kprobed), test.kprobed},
+			} {
+				if !slices.Equal(pair[0], pair[1]) {
+					t.Errorf("%s: %v, want %v", list, pair[0], pair[1])
+				}
+			}
+			if got := p.programs()["lone___alloc_skb"].function; (got == "__alloc_skb") != test.trampolines {
+				t.Errorf("the program that watches allocations is for %q", got)
+			}
+		})
+	}
+}
+
+func symbolNames(targets []target) []string {
+	var all []string
+	for _, t := range targets {
+		all = append(all, t.symbol.Name)
+	}
+	return all
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// attachTraceFentryMulti is BPF_TRACE_FENTRY_MULTI (7.2), which cilium/ebpf does
+// not know.
+const attachTraceFentryMulti = ebpf.AttachType(59)
+
+// hasTracingMulti reports whether one link can attach a program to the entries of
+// many functions (7.2): the kernel's own enum of attach types says so.
+func hasTracingMulti(cache *btf.Cache) bool {
+	spec, err := cache.Kernel()
+	if err != nil {
+		return false
+	}
+	var types *btf.Enum
+	if err := spec.TypeByName("bpf_attach_type", &types); err != nil {
+		return false
+	}
+	return slices.ContainsFunc(types.Values, func(v btf.EnumValue) bool {
+		return v.Name == "BPF_TRACE_FENTRY_MULTI" && v.Value == uint64(attachTraceFentryMulti)
+	})
+}
+
+// traceable reports whether trampolines can attach to the target: they know
+// functions by the kernel's BTF and find them by their name, which functions of
+// modules, symbols with a suffix and several functions of one name do not allow.
+func (t target) traceable(shared map[string]bool) bool {
+	return t.id != 0 && !t.suffixed() && !shared[t.symbol.Name]
+}
+
+// attachFentryMulti attaches one link a program, and returns what the kernel would
+// not attach so.
+func (a *attachments) attachFentryMulti(ctx context.Context, programs map[string]*ebpf.Program, targets []target, progress func(int)) ([]target, error) {
+	refused, err := a.attachByKind(ctx, targets, func(kind string, set []target) (attachment, error) {
+		return linkFentryMulti(programs[tracedPrefix+kind], set)
+	}, progress)
+	var left []target
+	for _, r := range refused {
+		left = append(left, r.target)
+	}
+	return left, err
+}
+
+// tracedLink is a link of a kind that cilium/ebpf does not know.
+type tracedLink int
+
+func (l tracedLink) Close() error { return unix.Close(int(l)) }
+
+// Info tells nothing: such a link counts no misses.
+func (l tracedLink) Info() (*link.Info, error) { return nil, errors.ErrUnsupported }
+
+// linkFentryMulti makes a link with union bpf_attr.link_create.tracing_multi of
+// include/uapi/linux/bpf.h.
+func linkFentryMulti(program *ebpf.Program, group []target) (attachment, error) {
+	ids := make([]uint32, len(group))
+	for i, t := range group {
+		ids[i] = uint32(t.id)
+	}
+	attr := struct {
+		program, target, attachType, flags uint32
+		ids, cookies                       uint64
+		count, padding                     uint32
+	}{
+		program: uint32(program.FD()), attachType: uint32(attachTraceFentryMulti),
+		ids: uint64(uintptr(unsafe.Pointer(&ids[0]))), count: uint32(len(ids)),
+	}
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	runtime.KeepAlive(ids)
+	runtime.KeepAlive(program)
+	if errno != 0 {
+		return nil, errno
+	}
+	return tracedLink(fd), nil
+}

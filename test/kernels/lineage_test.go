@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package kernels
+
+import "testing"
+
+// What is made of what, and where packets wait, as net/ of Debian's linux-source
+// 6.1.192, 6.12.118 and 7.3.4 has it.
+
+const (
+	udpInput  = "udp_rcv|__udp4_lib_rcv"
+	udp6Input = "udpv6_rcv|__udp6_lib_rcv"
+	tcpInput  = "tcp_v4_rcv"
+	gro       = "dev_gro_receive"
+)
+
+// fragment6Claims: where the data came in parts that fit, ip6_fragment makes a
+// packet of each, with the one before as its model. Else it copies parts of what
+// it has been given, which ends there.
+func fragment6Claims() []claim {
+	const a, b, port, transport = "fd00:11:1::1", "fd00:11:1::2", 7011, "icmpv6"
+	arrives := []string{sent, backlog, received, "ipv6_rcv", "ip6_input", "ipv6_frag_rcv", "inet_frag_queue_insert"}
+	absorbed := []string{"absorbed"}
+
+	first := claim{
+		what: "echo becomes its first fragment", transport: transport, from: a, to: b, lineage: original, visits: "ip6_fragment",
+		path: arrives, outcomes: absorbed, process: "ping", whole: true,
+		wait: [2]string{"inet_frag_queue_insert", "skb_morph"},
+	}
+	second := claim{
+		what: "second fragment, of the first", transport: transport, from: a, to: b, lineage: "fragment", of: &first,
+		maker: "ip6_fraglist_prepare|ip6_fragment", path: arrives, outcomes: absorbed, whole: true,
+		wait: [2]string{"inet_frag_queue_insert", "inet_frag_reasm_prepare|skb_try_coalesce"},
+	}
+	third := second
+	third.what, third.of, third.wait = "third fragment, of the second", &second, [2]string{} // nothing is missing when it comes
+	cut := claim{
+		what: "datagram is copied into fragments", transport: "udp", from: a, to: b, port: port, lineage: original,
+		path: []string{"ip6_finish_output", "ip6_fragment"}, outcomes: []string{"consumed"}, process: "packets", whole: true,
+	}
+	copied := claim{
+		what: "fragments", transport: "udp", from: a, to: b, port: port, lineage: "fragment", of: &cut, min: 3, max: 3,
+		maker: "ip6_frag_next|ip6_fragment", path: arrives, outcomes: absorbed, whole: true,
+	}
+	// The fragment that comes last ends; a clone of it goes into the list, and its own
+	// memory becomes the packet, a copy of the first (skb_morph).
+	clone := claim{
+		what: "clone of the last fragment", lineage: "clone", of: &third, maker: "skb_clone|__skb_clone", outcomes: absorbed, whole: true,
+	}
+	echo := claim{
+		what: "put together", of: &first, visits: "icmpv6_rcv", maker: "skb_morph|__skb_clone",
+		outcomes: []string{"consumed", "dropped"}, also: icmpv6Drops, whole: true,
+	}
+	datagram := claim{
+		what: "datagram put together", of: &copied, visits: udp6Input, maker: "skb_morph|__skb_clone",
+		outcomes: []string{"delivered"}, whole: true,
+	}
+	second.into, clone.into = &echo, &echo
+	return []claim{first, second, third, cut, copied, clone, echo, datagram}
+}
+
+// icmpv6Drops: 6.1 ends with a drop what it has answered.
+func icmpv6Drops(t *testing.T, j *journey) {
+	t.Helper()
+	if d := j.Drop; d != nil && (d.Reason != "NOT_SPECIFIED" || d.Function != "icmpv6_rcv") {
+		t.Errorf("dropped: %+v", *d)
+	}
+}
+
+// segmentClaims: what one call of UDP sends becomes datagrams before the device
+// that cannot cut; a router cuts what it has merged.
+func segmentClaims() []claim {
+	long := claim{
+		what: "five datagrams in one packet", transport: "udp", to: "10.11.2.254", port: 7012, lineage: original,
+		path: []string{"ip_output", "skb_segment"}, outcomes: []string{"consumed"}, process: "packets", whole: true,
+	}
+	datagrams := claim{
+		what: "the datagrams", transport: "udp", to: "10.11.2.254", port: 7012, lineage: "segment", of: &long, min: 5, max: 5,
+		maker: "skb_segment", path: []string{"veth_xmit", gro, udpInput}, interfaces: []string{"east", "left"},
+		wait: [2]string{"veth_xmit", "veth_xdp_rcv_skb"}, outcomes: []string{"delivered"}, whole: true,
+	}
+	stream := claim{
+		what: "TCP's long packets", transport: "tcp", to: "10.11.3.2", port: 7013, lineage: original, visits: "skb_segment",
+		min: 2, max: 400, outcomes: []string{"consumed"}, whole: true,
+	}
+	merged := claim{
+		what: "segments that others are merged into", transport: "tcp", to: "10.11.3.2", port: 7013, lineage: "segment", of: &stream,
+		visits: "skb_segment", min: 2, max: 400, path: []string{"veth_xmit", gro, "ip_forward", "ip_output", "skb_segment"},
+		outcomes: []string{"consumed"}, whole: true,
+	}
+	again := claim{
+		what: "segments of what was merged", transport: "tcp", to: "10.11.3.2", port: 7013, lineage: "segment", of: &merged,
+		min: 10, max: 800, maker: "skb_segment", path: []string{backlog, received, "ip_rcv", tcpInput},
+		interfaces: []string{"right", "west"}, whole: true,
+	}
+	list, ofList := merged, again
+	list.what, list.port, list.of = "segments that others are put into a list of", 7020, &claim{port: 7020, lineage: original}
+	ofList.what, ofList.port, ofList.of = "segments of what was a list", 7020, &list
+	return []claim{
+		long, datagrams, stream, merged,
+		{
+			what: "segments that are merged into others", transport: "tcp", to: "10.11.3.2", port: 7013, lineage: "segment", of: &stream,
+			which: func(j *journey) bool { return j.Outcome == "absorbed" && j.visits("skb_gro_receive") }, min: 5, max: 800,
+			path: []string{"veth_xmit", gro, "skb_gro_receive"}, into: &claim{what: "a packet that is cut again", port: 7013, visits: "skb_segment"}, whole: true,
+		},
+		again, list, ofList,
+		{ // skb_segment makes segments of clones, but those are not yet packets
+			what: "no clones", transport: "tcp", to: "10.11.3.2", lineage: "clone", of: &claim{port: 7020}, none: true,
+		},
+	}
+}
+
+// copiesClaims: the packet itself goes out of the port that the bridge looks at
+// last, or to the bridge's own device if that is to have it. Taps get clones.
+func copiesClaims() []claim {
+	const a, unknown, group, b = "10.11.4.1", "10.11.4.2", "239.11.4.1", "10.11.5.2"
+	elsewhere := drop{Reason: "OTHERHOST", Subsystem: "core", Function: "ip_rcv_core|ip_rcv"}
+	flooded := claim{
+		what: "flooded", transport: "udp", from: a, to: unknown, port: 7014, lineage: original,
+		path:       []string{sent, backlog, received, "br_handle_frame", "skb_clone", "skb_clone", sent, backlog, received, "ip_rcv"},
+		interfaces: []string{"east", "inner", "port1", "far1"}, drop: &elsewhere, whole: true,
+	}
+	multicast := claim{
+		what: "multicast", transport: "udp", from: a, to: group, port: 7015, lineage: original,
+		path:       []string{sent, backlog, received, "br_handle_frame", "skb_clone", "skb_clone", "skb_clone", received, "ip_rcv"},
+		interfaces: []string{"east", "inner", "br0"}, outcomes: []string{"dropped"}, whole: true,
+	}
+	clone := func(of *claim, what string, n int) claim {
+		return claim{
+			what: what, transport: "udp", to: of.to, port: of.port, lineage: "clone", of: of, min: n, max: n,
+			maker: "skb_clone|__skb_clone", whole: true,
+		}
+	}
+	toPorts := clone(&flooded, "clones of what is flooded", 2)
+	toPorts.path, toPorts.drop = []string{sent, backlog, received, "ip_rcv"}, &elsewhere
+	toGroup := clone(&multicast, "clones of a multicast", 3)
+	toGroup.path = []string{sent, backlog, received, "ip_rcv"}
+
+	mirrored := claim{
+		what: "mirrored and tapped", transport: "udp", to: b, port: 7016, lineage: original,
+		path:       []string{"__dev_queue_xmit", "skb_clone", sent, "skb_clone", backlog, received, "packet_rcv", "skb_clone", "ip_rcv", udpInput},
+		interfaces: []string{"left", "right"}, outcomes: []string{"delivered"}, whole: true,
+	}
+	mirror := clone(&mirrored, "its mirror image", 1)
+	mirror.visits, mirror.interfaces, mirror.outcomes = sent, []string{"left", "mirror"}, []string{"transmitted"}
+	tapped := claim{
+		what: "tapped only", transport: "udp", to: b, port: 7017, lineage: original,
+		path:       []string{sent, "skb_clone", backlog, received, "packet_rcv", "skb_clone", "ip_rcv", udpInput},
+		interfaces: []string{"left", "right"}, outcomes: []string{"delivered"}, whole: true,
+	}
+	taps := clone(&tapped, "what the taps get", 2)
+	taps.path, taps.outcomes = []string{"skb_copy_datagram_iter"}, []string{"delivered"}
+	onWayOut := clone(&tapped, "of these, on the way out", 1)
+	onWayOut.visits, onWayOut.path = "packet_rcv", []string{"packet_rcv", "skb_copy_datagram_iter"}
+	return []claim{flooded, toPorts, multicast, toGroup, mirrored, mirror, tapped, taps, onWayOut}
+}
+
+// tunnelClaims: the packet gets headers before its own, and loses them again.
+func tunnelClaims() []claim {
+	var claims []claim
+	for tunnel, to := range map[string]string{"vx": "10.11.7.2", "ii": "10.11.8.2", "gr": "10.11.9.2"} {
+		claims = append(claims, claim{
+			what: tunnel, transport: "udp", to: to, port: 7017,
+			path: []string{
+				"ip_output", sent, "ip_output", sent, backlog, received, "ip_rcv", "ip_local_deliver",
+				"gro_cells_receive", gro, "ip_rcv_core|ip_rcv", "ip_local_deliver", udpInput,
+			},
+			interfaces: []string{tunnel + "-a", "east", "west", tunnel + "-b"}, namespaces: 2,
+			wait:    [2]string{"gro_cells_receive", "napi_gro_receive|gro_receive_skb"},
+			process: "packets", lineage: original, outcomes: []string{"delivered"}, whole: true,
+		})
+	}
+	return claims
+}
+
+// retransmitClaims: TCP keeps what it sends, and sends a clone of it
+// (__tcp_transmit_skb); the first that was followed is the parent of the others. Of a
+// segment that is alone in its connection with its length, that is the same sequence
+// number. The probe of tcp_send_loss_probe and what tcp_retrans_try_collapse has made
+// longer are retransmissions too.
+func retransmitClaims() []claim {
+	const a, b, port = "10.11.10.1", "10.11.10.2", 7018
+	const a6, b6 = "fd00:11:10::1", "fd00:11:10::2"
+	lost := drop{Reason: "NETFILTER_DROP", Subsystem: "core", Function: "nft_do_chain"}
+	longer := func(bytes uint32, which func(*journey) bool) func(*journey) bool {
+		return func(j *journey) bool { return *j.Hops[0].Length > bytes && (which == nil || which(j)) }
+	}
+	isLost := func(j *journey) bool { return j.Drop != nil && j.Drop.Reason == lost.Reason }
+	arrives := []string{"ip_output", sent, backlog, received, "ip_local_deliver"}
+	first := claim{
+		what: "first segment is lost", transport: "tcp", from: a, to: b, port: port, lineage: original,
+		which: longer(900, nil), path: arrives, drop: &lost, process: "packets", whole: true,
+	}
+	lostAgain := first
+	lostAgain.what, lostAgain.lineage, lostAgain.of, lostAgain.process, lostAgain.min, lostAgain.max = "lost again", "retransmission", &first, "", 0, 100
+	lostAgain.which = longer(900, isLost)
+	long := claim{
+		what: "a long packet is lost", transport: "tcp", from: a, to: b, port: 7021, lineage: original,
+		which: longer(100, nil), path: arrives, drop: &lost, process: "packets", whole: true,
+		also: func(t *testing.T, j *journey) {
+			if got := *j.Hops[0].Length; got != 2500+20+32 { // tcp_tso_autosize: two segments at least
+				t.Errorf("%d bytes, want all 2500 and headers", got)
+			}
+		},
+	}
+	early := claim{
+		what: "a segment arrives", transport: "tcp", from: a6, to: b6, port: 7022, lineage: original, which: longer(300, nil),
+		path: []string{"ip6_output", sent, backlog, received, "ip6_input", "tcp_v6_rcv"}, outcomes: []string{"delivered"}, process: "packets", whole: true,
+	}
+	return []claim{
+		first, lostAgain,
+		{
+			what: "first segment, sent again", transport: "tcp", from: a, to: b, port: port, lineage: "retransmission", of: &first,
+			which: longer(900, func(j *journey) bool { return !isLost(j) }),
+			wait:  [2]string{"tcp_data_queue|tcp_rcv_established", "skb_copy_datagram_iter"},
+			path:  append(arrives, tcpInput), outcomes: []string{"delivered"}, noProcess: true, whole: true,
+		},
+		{
+			what: "second segment waits for it", transport: "tcp", from: a, to: b, port: port, lineage: original,
+			which: longer(200, func(j *journey) bool {
+				return j.waits("tcp_data_queue|tcp_data_queue_ofo", "tcp_try_coalesce|skb_try_coalesce")
+			}),
+			path: []string{"ip_output", sent, backlog, received, tcpInput, "tcp_data_queue"}, whole: true,
+		},
+		long,
+		{
+			what: "its parts, sent again", transport: "tcp", from: a, to: b, port: 7021, lineage: "retransmission", of: &long,
+			which: longer(100, func(j *journey) bool { return !isLost(j) }), min: 2, max: 20,
+			path: append(arrives, tcpInput), whole: true,
+		},
+		early,
+		{
+			what: "a segment that has arrived, sent again", transport: "tcp", from: a6, to: b6, port: 7022, lineage: "retransmission", of: &early,
+			which: longer(300, nil), min: 1, max: 20, path: early.path, whole: true,
+		},
+	}
+}
+
+func waitsClaims() []claim {
+	datagram := claim{
+		transport: "udp", to: "10.11.11.2", port: 7019,
+		path: []string{
+			"ip_output", "__dev_queue_xmit", "netem_enqueue", "sch_direct_xmit", sent, backlog, received,
+			udpInput, "__udp_enqueue_schedule_skb", "skb_consume_udp",
+		},
+		outcomes: []string{"delivered"}, process: "packets", whole: true,
+	}
+	queue, cpu, socket := datagram, datagram, datagram
+	queue.what, queue.wait = "in a queueing discipline", [2]string{"netem_enqueue", "qdisc_cap_skb_tx_queue|sch_direct_xmit"}
+	cpu.what, cpu.wait = "for a CPU", [2]string{backlog, received}
+	socket.what, socket.wait = "in a socket", [2]string{"__udp_enqueue_schedule_skb", "skb_consume_udp"}
+	return []claim{queue, cpu, socket}
+}
+
+// errorClaims: ping gets a clone of the ICMP error for its echo request.
+func errorClaims() []claim {
+	answer := claim{transport: "icmp", from: inR, to: "10.4.1.1", lineage: original, visits: "icmp_unreach"}
+	return []claim{{
+		what: "ICMP error, as ping gets it", transport: "icmp", lineage: "clone", of: &answer, visits: "sock_queue_err_skb",
+		wait: [2]string{"sock_queue_err_skb|skb_queue_tail", "skb_copy_datagram_iter"}, outcomes: []string{"delivered"}, whole: true,
+	}}
+}
