@@ -76,12 +76,17 @@ dropped() {
 
 # --- skbpath ---------------------------------------------------------------
 
+# keep_metrics: of the skbpath that runs.
+keep_metrics() { [ -z "$running" ] || get "http://127.0.0.1:$port/metrics" >"$OUT/$running/metrics.txt"; }
+
 # start_skbpath NAME PORT PROTOCOL ENDPOINT
 start_skbpath() {
 	OTEL_SERVICE_NAME=$1 OTEL_EXPORTER_OTLP_PROTOCOL=$3 OTEL_EXPORTER_OTLP_ENDPOINT=$4 \
 		skbpath --print=json --web.listen-address="127.0.0.1:$2" --ready-file="/tmp/$1.ready" \
 		'icmp and net 10.0.0.0/24' >"$OUT/$1/journeys.jsonl" 2>"$OUT/$1/log" &
 	skbpath=$!
+	running=$1
+	port=$2
 	within 90 test -e "/tmp/$1.ready"
 }
 
@@ -89,6 +94,8 @@ retries() { grep -q 'OTLP endpoint does not answer' "$OUT/$1/log"; }
 
 stop_skbpath() {
 	code=0
+	keep_metrics
+	running=
 	kill -TERM "$skbpath"
 	wait "$skbpath" || code=$?
 	echo $code >"$OUT/$1/exit"
@@ -212,7 +219,6 @@ run() {
 
 	ask "$1" "$three"
 	show "$1"
-	get "http://127.0.0.1:$2/metrics" >"$OUT/$1/metrics.txt"
 	mark "$1: Prometheus has answered"
 	stop_skbpath "$1"
 	mark "$1: skbpath is stopped"
@@ -221,6 +227,8 @@ run() {
 }
 
 since=$(clock)
+running=
+trap keep_metrics EXIT # where a step fails, they tell whether chance hid a packet
 network
 start_prometheus
 mark 'Prometheus is ready'

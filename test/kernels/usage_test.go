@@ -62,15 +62,15 @@ func usageCases() []usageCase {
 		{name: "bad-web-config", command: "echo nonsense >/run/web.yml; " + run + "--web.config.file=/run/web.yml", status: failed, errorLine: `--web\.config\.file /run/web\.yml: .*nonsense`},
 		{name: "port-in-use", command: "socat TCP-LISTEN:9999,bind=127.0.0.1 /dev/null & await 10 sh -c 'ss -ltnH | grep -q :9999'; skbpath --web.listen-address=127.0.0.1:9999", status: failed, errorLine: `127\.0\.0\.1:9999: .*address already in use`},
 		{name: "ready-file", command: run + "--probe.source=tracepoints --log.level=error --ready-file=/nowhere/ready", status: failed, errorLine: `ready file.*/nowhere/ready.*no such file`},
-		{name: "no-btf", command: hidden("/sys/kernel/btf", run), status: failed, errorLine: `no BTF .*CONFIG_DEBUG_INFO_BTF`},
-		{name: "no-kprobes", command: hidden("/sys/bus/event_source/devices", run+"--probe.backend=kprobe"), status: failed, errorLine: `no kprobes .*CONFIG_KPROBES`},
+		{name: "no-btf", command: without("/sys/kernel/btf", run), status: failed, errorLine: `no BTF .*CONFIG_DEBUG_INFO_BTF`},
+		{name: "no-kprobes", command: without("/sys/bus/event_source/devices", run+"--probe.backend=kprobe"), status: failed, errorLine: `no kprobes .*CONFIG_KPROBES`},
 		{name: "not-root", command: "su -s /bin/sh nobody -c '" + run + "--log.level=error'", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
 		{name: "not-root-tracepoints", command: "su -s /bin/sh nobody -c '" + run + "--probe.source=tracepoints --log.level=error'", status: failed, errorLine: `CAP_BPF.*CAP_PERFMON`},
 	}
 }
 
-// hidden is a command on a kernel that seems not to have what a directory tells of.
-func hidden(directory, command string) string {
+// without is a command on a kernel that seems not to have what a directory tells of.
+func without(directory, command string) string {
 	return fmt.Sprintf("mount -t tmpfs none %[1]s; status=0; %[2]s || status=$?; umount %[1]s; exit $status", directory, command)
 }
 
