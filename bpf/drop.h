@@ -21,6 +21,27 @@ static __always_inline u8 ip_protocol(u64 skb, u16 type)
 	return protocol;
 }
 
+#define SUBSYSTEM_SHIFT 16 /* SKB_DROP_REASON_SUBSYS_SHIFT */
+
+/*
+ * Since 7.1 QDISC_DROP stands for a reason of the queueing discipline's own, which
+ * __tcf_kfree_skb_list() has found in the packet.
+ */
+static __always_inline u32 reason_of(u64 skb, u32 reason)
+{
+	u32 own;
+
+	if (!bpf_core_enum_value_exists(enum skb_drop_reason_subsys, SKB_DROP_REASON_SUBSYS_QDISC))
+		return reason;
+	if (reason != bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QDISC_DROP))
+		return reason;
+	own = LOAD(skb + bpf_core_field_offset(struct sk_buff, cb), struct tc_skb_cb, drop_reason);
+	if (own >> SUBSYSTEM_SHIFT !=
+	    bpf_core_enum_value(enum skb_drop_reason_subsys, SKB_DROP_REASON_SUBSYS_QDISC))
+		return reason;
+	return own;
+}
+
 static __always_inline void describe_drop(struct drop_key *key, u64 skb)
 {
 	key->ether_type = bpf_ntohs(LOAD(skb, struct sk_buff, protocol));

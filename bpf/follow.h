@@ -257,13 +257,19 @@ static __noinline int visit_birth(u64 skb, u64 old, u64 function, u64 stack_poin
 	return derive(&v, old);
 }
 
-/* `skb` is merged into `into`, if nothing is in the way; then its end is near. */
-static __noinline int visit_merge(u64 skb, u64 into)
+/*
+ * `skb` should go into another, and if it is done, its end is near. If not, it may
+ * become a part of a list there, or go its own way.
+ */
+static __noinline int note_merge(u64 skb, u64 into, bool done)
 {
 	struct journey *j = journey_of(skb), *absorber = journey_of(into);
 
-	if (j)
-		j->record.absorber = absorber ? absorber->record.id : 0;
+	if (!j)
+		return 0;
+	j->record.absorber = absorber ? absorber->record.id : 0;
+	if (done)
+		j->outcome = OUTCOME_ABSORBED + 1;
 	return 0;
 }
 

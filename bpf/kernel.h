@@ -78,6 +78,19 @@ struct task_struct {
 	void *stack;
 };
 
+/* What lies in sk_buff.cb while a queueing discipline has the packet. */
+struct tc_skb_cb {
+	u32 drop_reason;
+};
+
+enum skb_drop_reason {
+	SKB_DROP_REASON_QDISC_DROP,
+};
+
+enum skb_drop_reason_subsys {
+	SKB_DROP_REASON_SUBSYS_QDISC,
+};
+
 #pragma clang attribute pop
 
 /* The head of struct pt_regs; its first member serves to load one word. */

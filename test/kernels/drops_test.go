@@ -20,7 +20,7 @@ type dropped struct {
 	protocol  string // what the metrics call it, if not so
 	from, to  string // addresses, "" for any
 	port      int
-	reason    string // name, in subsystem core
+	reason    string // name, in subsystem core unless one is said: "qdisc OVERLIMIT"
 	function  string // alternatives: a|b
 	device    string // whose packet it is then
 	path      []string
@@ -38,6 +38,9 @@ func (d *dropped) place(k *kernel) drop {
 	p := drop{Reason: d.reason, Subsystem: "core", Function: d.function}
 	if reason, ok := d.on[k.series]; ok {
 		p.Reason = reason
+	}
+	if subsystem, reason, ok := strings.Cut(p.Reason, " "); ok {
+		p.Subsystem, p.Reason = subsystem, reason
 	}
 	if function, ok := d.at[k.series]; ok {
 		p.Function = function
@@ -243,17 +246,17 @@ func networkDrops() []dropped {
 // net/bridge and drivers/net.
 func linkDrops() []dropped {
 	// In 6.1 the place is the function that frees lists. Since 7.1 a function of its
-	// own frees what queues dropped, and says why in the tracepoint qdisc:qdisc_drop
-	// only. Who calls them tells the rest.
+	// own frees what queues dropped, and their own reasons lie in the packets. Who calls
+	// them tells the rest.
 	queue := map[string]string{"6.1": "kfree_skb_list_reason", "7": "__tcf_kfree_skb_list"}
 	return []dropped{
 		{
 			what: "tbf full", transport: "udp", to: "10.5.1.2", port: 6101, packets: 18, device: "slow",
-			reason: "QDISC_DROP", function: "__dev_queue_xmit", at: queue, caller: "__dev_queue_xmit",
+			reason: "QDISC_DROP", on: map[string]string{"7": "qdisc GENERIC"}, function: "__dev_queue_xmit", at: queue, caller: "__dev_queue_xmit",
 		},
-		{ // fq has reasons in 6.12 only
+		{
 			what: "fq flow full", transport: "udp", to: "10.5.2.2", port: 6102, packets: 14, device: "fair",
-			reason: "QDISC_DROP", on: map[string]string{"6.12": "FQ_FLOW_LIMIT"}, function: "__dev_queue_xmit", at: queue,
+			reason: "QDISC_DROP", on: map[string]string{"6.12": "FQ_FLOW_LIMIT", "7": "qdisc FLOW_LIMIT"}, function: "__dev_queue_xmit", at: queue,
 			caller: "__dev_queue_xmit",
 		},
 		{

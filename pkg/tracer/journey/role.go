@@ -61,22 +61,44 @@ func LifeOf(function string) Life {
 	return Lives
 }
 
-// Allocators returns the functions that return a packet at an address that may
-// have been another's: net/core/skbuff.c and net/core/xdp.c of 6.1 to 7.3. A kernel
-// does not have all, and a packet may return from more than one.
-func Allocators() []string {
-	return []string{
-		"__alloc_skb", "__build_skb", "build_skb", "slab_build_skb", "napi_build_skb",
-		"__napi_alloc_skb", "napi_alloc_skb", "__netdev_alloc_skb", "xdp_build_skb_from_frame",
+// Return says what it means for packets that a function has come to its end.
+type Return uint8
+
+// The returns.
+const (
+	// Allocates: it returns a packet, at an address that may have been another's.
+	Allocates Return = iota
+	// MergesIfTrue: it has put the packet that is its second argument into the first,
+	// if it returns true.
+	MergesIfTrue
+	// MergesIfZero: the same, if it returns 0 and no error.
+	MergesIfZero
+)
+
+// Returns are the functions whose returns are watched: net/core/skbuff.c,
+// net/core/gro.c, net/core/xdp.c and net/ipv4/udp_offload.c of 6.1 to 7.3. A kernel
+// does not have all, and a packet may be returned by more than one.
+func Returns() map[string]Return {
+	return map[string]Return{
+		"__alloc_skb": Allocates, "__build_skb": Allocates, "build_skb": Allocates,
+		"slab_build_skb": Allocates, "napi_build_skb": Allocates, "__napi_alloc_skb": Allocates,
+		"napi_alloc_skb": Allocates, "__netdev_alloc_skb": Allocates, "xdp_build_skb_from_frame": Allocates,
+		"skb_try_coalesce": MergesIfTrue,
+		"skb_gro_receive":  MergesIfZero, "skb_gro_receive_list": MergesIfZero,
 	}
 }
 
+// OnlyLast reports whether of a function with several packets only the last visits
+// it: it is to be merged into another, which is as alive as it was.
+func OnlyLast(function string) bool {
+	returns, ok := Returns()[function]
+	return ok && returns != Allocates || function == "tcp_try_coalesce"
+}
+
 // Evidence returns the outcome that a journey has if it ends after a visit to
-// this function and before any other that is evidence.
+// this function and before any other that is evidence. That a packet was merged into
+// another is told by Returns.
 func Evidence(function string) (Outcome, bool) {
-	if Merges(function) {
-		return Absorbed, true
-	}
 	switch function {
 	case "sock_queue_rcv_skb", "sock_queue_rcv_skb_reason", "__sock_queue_rcv_skb", "sock_queue_err_skb",
 		"__udp_enqueue_schedule_skb", "skb_consume_udp", "skb_copy_datagram_iter",
@@ -96,17 +118,6 @@ func Evidence(function string) (Outcome, bool) {
 		return Consumed, true // received again: what came before decides nothing
 	}
 	return Consumed, false
-}
-
-// Merges reports whether a function puts the packet that is its last argument into
-// the one that is the argument before, if nothing is in the way. Only the former
-// visits it: the latter is as alive as it was.
-func Merges(function string) bool {
-	switch function {
-	case "skb_gro_receive", "skb_gro_receive_list", "skb_try_coalesce", "tcp_try_coalesce":
-		return true
-	}
-	return false
 }
 
 // PartsEnd is the function in which packets end that were a part of another, in

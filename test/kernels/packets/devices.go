@@ -38,7 +38,7 @@ func openTunnel(args []string) error {
 }
 
 // tapDevice reads so many packets of a device as pass it in either direction,
-// then ends.
+// then ends. Of none it leaves all where they wait for it.
 func tapDevice(args []string) error {
 	f := flags("tap")
 	name := f.String("device", "", "")
@@ -55,6 +55,10 @@ func tapDevice(args []string) error {
 	}
 	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Ifindex: device.Index, Protocol: all}); err != nil {
 		return fmt.Errorf("tap %s: %w", *name, err)
+	}
+	if *count == 0 {
+		waitForEnd()
+		return nil
 	}
 	fmt.Println("ready")
 	buffer := make([]byte, 65536)

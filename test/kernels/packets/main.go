@@ -18,7 +18,7 @@
 //	packets audit -port 7100                         journeys, for those of two packets
 //
 // sink, tun and xdp print "ready" and wait for SIGTERM; tap prints it and ends
-// when it has read so many.
+// when it has read so many, or with -count 0 as they do.
 package main
 
 import (

@@ -28,10 +28,10 @@ func TestProgramsAreUsed(t *testing.T) {
 	used := map[string]bool{
 		packetPathProgExpireBucket: true, packetPathProgTracepointKfreeSkb: true,
 		packetPathProgTracepointKfreeSkbNoReason: true, packetPathProgTracepointConsumeSkb: true,
-		packetPathProgTracedAllocated: true,
 	}
-	merge := target{symbol: kernel.Symbol{Name: "skb_gro_receive"}, argument: kernel.Argument{Register: 2}}.kind()
-	used[kprobePrefix+merge], used[tracedPrefix+merge] = true, true
+	for _, r := range journey.Returns() {
+		used[returnProgram(r)] = true
+	}
 	for register := 1; register <= 6; register++ {
 		for _, life := range []journey.Life{journey.Lives, journey.Ends, journey.Late, journey.Makes, journey.Splits, journey.Gone} {
 			for _, reference := range []bool{false, true} {

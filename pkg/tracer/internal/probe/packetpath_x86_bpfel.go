@@ -225,7 +225,6 @@ const (
 	packetPathProgFunctionEnd1               = "function_end1"
 	packetPathProgFunctionEnd2               = "function_end2"
 	packetPathProgFunctionLate1              = "function_late1"
-	packetPathProgFunctionMerge              = "function_merge"
 	packetPathProgFunctionRef1               = "function_ref1"
 	packetPathProgFunctionRef2               = "function_ref2"
 	packetPathProgFunctionRef3               = "function_ref3"
@@ -243,7 +242,8 @@ const (
 	packetPathProgTracedEnd1                 = "traced_end1"
 	packetPathProgTracedEnd2                 = "traced_end2"
 	packetPathProgTracedLate1                = "traced_late1"
-	packetPathProgTracedMerge                = "traced_merge"
+	packetPathProgTracedMergedIfTrue         = "traced_merged_if_true"
+	packetPathProgTracedMergedIfZero         = "traced_merged_if_zero"
 	packetPathProgTracedRef1                 = "traced_ref1"
 	packetPathProgTracedRef2                 = "traced_ref2"
 	packetPathProgTracedRef3                 = "traced_ref3"
@@ -332,7 +332,6 @@ type packetPathProgramSpecs struct {
 	FunctionEnd1               *ebpf.ProgramSpec `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.ProgramSpec `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.ProgramSpec `ebpf:"function_late1"`
-	FunctionMerge              *ebpf.ProgramSpec `ebpf:"function_merge"`
 	FunctionRef1               *ebpf.ProgramSpec `ebpf:"function_ref1"`
 	FunctionRef2               *ebpf.ProgramSpec `ebpf:"function_ref2"`
 	FunctionRef3               *ebpf.ProgramSpec `ebpf:"function_ref3"`
@@ -350,7 +349,8 @@ type packetPathProgramSpecs struct {
 	TracedEnd1                 *ebpf.ProgramSpec `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.ProgramSpec `ebpf:"traced_end2"`
 	TracedLate1                *ebpf.ProgramSpec `ebpf:"traced_late1"`
-	TracedMerge                *ebpf.ProgramSpec `ebpf:"traced_merge"`
+	TracedMergedIfTrue         *ebpf.ProgramSpec `ebpf:"traced_merged_if_true"`
+	TracedMergedIfZero         *ebpf.ProgramSpec `ebpf:"traced_merged_if_zero"`
 	TracedRef1                 *ebpf.ProgramSpec `ebpf:"traced_ref1"`
 	TracedRef2                 *ebpf.ProgramSpec `ebpf:"traced_ref2"`
 	TracedRef3                 *ebpf.ProgramSpec `ebpf:"traced_ref3"`
@@ -495,7 +495,6 @@ type packetPathPrograms struct {
 	FunctionEnd1               *ebpf.Program `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.Program `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.Program `ebpf:"function_late1"`
-	FunctionMerge              *ebpf.Program `ebpf:"function_merge"`
 	FunctionRef1               *ebpf.Program `ebpf:"function_ref1"`
 	FunctionRef2               *ebpf.Program `ebpf:"function_ref2"`
 	FunctionRef3               *ebpf.Program `ebpf:"function_ref3"`
@@ -513,7 +512,8 @@ type packetPathPrograms struct {
 	TracedEnd1                 *ebpf.Program `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.Program `ebpf:"traced_end2"`
 	TracedLate1                *ebpf.Program `ebpf:"traced_late1"`
-	TracedMerge                *ebpf.Program `ebpf:"traced_merge"`
+	TracedMergedIfTrue         *ebpf.Program `ebpf:"traced_merged_if_true"`
+	TracedMergedIfZero         *ebpf.Program `ebpf:"traced_merged_if_zero"`
 	TracedRef1                 *ebpf.Program `ebpf:"traced_ref1"`
 	TracedRef2                 *ebpf.Program `ebpf:"traced_ref2"`
 	TracedRef3                 *ebpf.Program `ebpf:"traced_ref3"`
@@ -543,7 +543,6 @@ func (p *packetPathPrograms) Close() error {
 		p.FunctionEnd1,
 		p.FunctionEnd2,
 		p.FunctionLate1,
-		p.FunctionMerge,
 		p.FunctionRef1,
 		p.FunctionRef2,
 		p.FunctionRef3,
@@ -561,7 +560,8 @@ func (p *packetPathPrograms) Close() error {
 		p.TracedEnd1,
 		p.TracedEnd2,
 		p.TracedLate1,
-		p.TracedMerge,
+		p.TracedMergedIfTrue,
+		p.TracedMergedIfZero,
 		p.TracedRef1,
 		p.TracedRef2,
 		p.TracedRef3,

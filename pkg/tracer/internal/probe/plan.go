@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -20,23 +22,25 @@ import (
 // those of an interrupt that comes meanwhile too. It skips a trampoline only while
 // the same program runs. So functions at which packets are made or end get a
 // trampoline and a program each: should interrupts hide these, the next packet at
-// the same address would be taken for the last one.
+// the same address would be taken for the last one. Where a return is watched, the
+// entry goes by the same trampoline.
 type plan struct {
-	lone       []target // a trampoline and a program each
-	traced     []target // fentry-multi
-	kprobed    []target
-	allocators []string // functions whose return is watched by a lone trampoline
+	lone    []target // a trampoline and a program each
+	traced  []target // fentry-multi
+	kprobed []target
+	returns map[string]journey.Return // watched by a lone trampoline each
 }
 
 func (c *selection) plan(backend Backend, trampolines bool) *plan {
 	p := &plan{}
 	if trampolines {
-		p.allocators = c.allocators
+		p.returns = c.returns
 	}
 	shared := sharedNames(c.targets)
 	for _, t := range c.targets {
+		_, returns := p.returns[t.symbol.Name]
 		switch traceable := t.traceable(shared); {
-		case traceable && trampolines && (t.life == journey.Ends || t.life == journey.Makes):
+		case traceable && trampolines && (returns || t.life == journey.Ends || t.life == journey.Makes):
 			p.lone = append(p.lone, t)
 		case traceable && backend == BackendFentryMulti:
 			p.traced = append(p.traced, t)
@@ -53,6 +57,7 @@ const (
 	kprobePrefix = "function_"
 	tracedPrefix = "traced_"
 	lonePrefix   = "lone_"
+	returnPrefix = "return_"
 )
 
 // programs are those that the plan needs.
@@ -63,10 +68,20 @@ func (p *plan) programs() wanted {
 	for _, t := range p.lone {
 		want[lonePrefix+t.symbol.Name] = wantedProgram{from: tracedPrefix + t.kind(), function: t.symbol.Name}
 	}
-	for _, name := range p.allocators {
-		want[lonePrefix+name] = wantedProgram{from: packetPathProgTracedAllocated, function: name}
+	for name, r := range p.returns {
+		want[returnPrefix+name] = wantedProgram{from: returnProgram(r), function: name}
 	}
 	return want
+}
+
+func returnProgram(r journey.Return) string {
+	switch r {
+	case journey.MergesIfTrue:
+		return packetPathProgTracedMergedIfTrue
+	case journey.MergesIfZero:
+		return packetPathProgTracedMergedIfZero
+	}
+	return packetPathProgTracedAllocated
 }
 
 // attachPlan attaches everything. What trampolines refuse is left to kprobes. It
@@ -104,16 +119,21 @@ func (a *attachments) attachLone(ctx context.Context, programs map[string]*ebpf.
 			a.add(l, 1)
 		}
 	}
-	for _, name := range p.allocators {
+	return left, a.attachReturns(ctx, programs, p.returns)
+}
+
+// attachReturns attaches to places that are none of hops.
+func (a *attachments) attachReturns(ctx context.Context, programs map[string]*ebpf.Program, returns map[string]journey.Return) error {
+	for _, name := range slices.Sorted(maps.Keys(returns)) {
 		if err := stopped(ctx); err != nil {
-			return nil, err
+			return err
 		}
-		l, err := link.AttachTracing(link.TracingOptions{Program: programs[lonePrefix+name]})
+		l, err := link.AttachTracing(link.TracingOptions{Program: programs[returnPrefix+name]})
 		if err != nil {
-			a.refused = append(a.refused, Miss{name, err.Error()})
+			a.refused = append(a.refused, Miss{name, "its return: " + err.Error()})
 			continue
 		}
-		a.add(l, 0) // not a place of hops
+		a.add(l, 0)
 	}
-	return left, nil
+	return nil
 }

@@ -28,11 +28,12 @@ func TestPlan(t *testing.T) {
 			function("two", 5, journey.Lives), function("two", 6, journey.Lives),
 			ofModule,
 			function("kfree_skbmem.isra.0", 8, journey.Ends),
+			function("skb_gro_receive", 9, journey.Lives),
 		},
-		allocators: []string{"__alloc_skb"},
+		returns: map[string]journey.Return{"__alloc_skb": journey.Allocates, "skb_gro_receive": journey.MergesIfZero},
 	}
 	always := []string{"two", "two", "veth_xmit", "kfree_skbmem.isra.0"}
-	watched := []string{"skb_release_head_state", "__copy_skb_header"}
+	watched := []string{"skb_release_head_state", "__copy_skb_header", "skb_gro_receive"}
 	tests := map[string]struct {
 		backend               Backend
 		trampolines           bool
@@ -41,7 +42,7 @@ func TestPlan(t *testing.T) {
 		"kprobes": {BackendKprobe, true, watched, nil, append([]string{"ip_rcv", "sock_wfree"}, always...)},
 		"without trampolines": {BackendKprobeMulti, false, nil, nil, append([]string{
 			"ip_rcv", "sock_wfree", "skb_release_head_state", "__copy_skb_header",
-		}, always...)},
+		}, append(always, "skb_gro_receive")...)},
 		"many by one trampoline": {BackendFentryMulti, true, watched, []string{"ip_rcv", "sock_wfree"}, always},
 	}
 	for name, test := range tests {
@@ -56,8 +57,10 @@ func TestPlan(t *testing.T) {
 					t.Errorf("%s: %v, want %v", list, pair[0], pair[1])
 				}
 			}
-			if got := p.programs()["lone___alloc_skb"].function; (got == "__alloc_skb") != test.trampolines {
-				t.Errorf("the program that watches allocations is for %q", got)
+			for name, want := range map[string]string{"__alloc_skb": "traced_allocated", "skb_gro_receive": "traced_merged_if_zero"} {
+				if got := p.programs()["return_"+name]; (got == wantedProgram{from: want, function: name}) != test.trampolines {
+					t.Errorf("the return of %s is watched by %+v", name, got)
+				}
 			}
 		})
 	}

@@ -5,6 +5,7 @@ package probe
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,8 +30,6 @@ func (t target) kind() string {
 		return fmt.Sprintf("end%d", t.argument.Register)
 	case t.life == journey.Late && !t.argument.Reference && t.argument.Register == 1:
 		return "late1"
-	case journey.Merges(kernel.BaseName(t.symbol.Name)) && t.argument.Register == 2:
-		return "merge"
 	case t.life == journey.Makes && t.argument.Register == 1:
 		return "birth"
 	case t.life == journey.Splits && t.argument.Register == 1:
@@ -51,10 +50,10 @@ func (t target) suffixed() bool { return kernel.BaseName(t.symbol.Name) != t.sym
 // selection is the outcome of choosing: every function with an skb argument is
 // in one of its lists.
 type selection struct {
-	targets    []target
-	skipped    []Miss
-	total      int
-	allocators []string
+	targets []target
+	skipped []Miss
+	total   int
+	returns map[string]journey.Return
 }
 
 // follows reports whether there is more than where packets end and are made.
@@ -90,20 +89,22 @@ func selectFunctions(o *Options, cache *btf.Cache, symbols *kernel.Symbols) (*se
 	}
 	s := selector{options: o, symbols: symbols, suffixed: symbols.SuffixedByBase(), attachable: attachable}
 	chosen := s.choose(functions)
-	chosen.allocators, err = s.allocators(cache)
+	chosen.returns, err = s.returns(cache)
 	return chosen, err
 }
 
-// allocators are those that this kernel has and lets be traced.
-func (s *selector) allocators(cache *btf.Cache) ([]string, error) {
+// returns are those that this kernel has and lets be traced.
+func (s *selector) returns(cache *btf.Cache) (map[string]journey.Return, error) {
 	spec, err := cache.Kernel()
 	if err != nil {
 		return nil, fmt.Errorf("read kernel BTF: %w", err)
 	}
-	return slices.DeleteFunc(journey.Allocators(), func(name string) bool {
+	found := journey.Returns()
+	maps.DeleteFunc(found, func(name string, _ journey.Return) bool {
 		var f *btf.Func
 		return !s.attachable[name] || len(s.symbols.Named(name)) != 1 || spec.TypeByName(name, &f) != nil
-	}), nil
+	})
+	return found, nil
 }
 
 // readFunctions reads the skb functions of the kernel and of the modules asked
@@ -173,7 +174,7 @@ func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.S
 	switch {
 	case life == journey.Makes || life == journey.Splits:
 		arguments = arguments[:1] // its program looks at both packets
-	case journey.Merges(f.Name):
+	case journey.OnlyLast(f.Name):
 		arguments = arguments[len(arguments)-1:]
 	}
 	for _, argument := range arguments {
