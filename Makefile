@@ -19,7 +19,7 @@ static := -tags netgo,osusergo -ldflags '$(LDFLAGS) -linkmode external -extldfla
 
 sources := $(shell find cmd pkg -name '*.go' -o -name '*.[coh]') go.mod go.sum
 
-.PHONY: help build run test test-unit test-host test-kernels test-backends soak bench bench-smp generate lint clean
+.PHONY: help build run test test-unit test-host test-kernels test-backends soak fuzz bench bench-smp generate lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -56,6 +56,16 @@ SOAK_KERNEL ?= 7
 soak: bin/skbpath ## hours of mixed packets in a VM, for journeys that are those of two; PACKETS=10000000
 	@test/require vm
 	go test -count=1 -timeout 48h -v -run 'TestKernels/^$(SOAK_KERNEL)$$' ./test/kernels -parts stress -stress.packets $(PACKETS)
+
+FUZZTIME ?= 1m
+
+fuzz: ## every fuzz target for FUZZTIME=1m; test-unit runs their seeds
+	@test/require build
+	@for file in $$(grep -rlE '^func Fuzz' --include='*_test.go' pkg); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$file); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+		done; \
+	done
 
 test-backends: bin/skbpath ## a real Jaeger, a real Prometheus, dashboards, rules, compose
 	@test/require vm

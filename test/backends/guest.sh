@@ -34,8 +34,11 @@ listens() { nc -z 127.0.0.1 "$1" 2>/dev/null; }
 
 # network makes two namespaces with a link. Neighbours know each other, so that
 # no packet waits for ARP, and ping may use its own kind of socket: with a raw
-# one, the kernel drops every reply after it has handed a clone to ping.
+# one, the kernel drops every reply after it has handed a clone to ping. Without
+# link-local addresses nothing looks for routers, from timers, where a tracer misses most.
 network() {
+	echo 1 >/proc/sys/net/core/devconf_inherit_init_net
+	echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode
 	ip netns add a
 	ip netns add b
 	ip link add va netns a address 02:00:00:00:00:01 type veth peer name vb netns b address 02:00:00:00:00:02

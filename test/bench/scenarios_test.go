@@ -142,15 +142,27 @@ const (
 	rowNone       = "no tracer"
 	rowEmpty      = "empty program, skbpath's functions"
 	rowEmptyOther = "empty program, pwru's functions"
+
+	rowEmptyFentry   = "empty program by fentry-multi, skbpath's functions"
+	rowEmptyFsession = "empty program by fsession-multi, entry and return"
 )
+
+// emptyRows are the empty program by every mechanism that the kernel has.
+func emptyRows(kernel string) []string {
+	if strings.HasPrefix(kernel, "6.") {
+		return []string{rowEmpty, rowEmptyOther}
+	}
+	return []string{rowEmpty, rowEmptyFentry, rowEmptyFsession, rowEmptyOther}
+}
 
 func scenarios(kernel string) []vm.Scenario {
 	all := []vm.Scenario{
 		scenario("no tracer", network, noTracer, whole),
 		scenario("functions", listFunctions(), fmt.Sprintf(startPwru, "icmp"), "cp /sys/kernel/tracing/enabled_functions /tmp/pwru\n",
 			`cp /tmp/skbpath /tmp/pwru $OUT`),
-		scenario(rowEmpty, network, empty("skbpath")),
-		scenario(rowEmptyOther, network, empty("pwru")),
+	}
+	for _, row := range emptyRows(kernel) {
+		all = append(all, scenario(row, network, empty(row)))
 	}
 	for _, t := range tracers(kernel) {
 		start, after := startPwru, ""
@@ -166,12 +178,21 @@ func scenarios(kernel string) []vm.Scenario {
 }
 
 // empty runs both loads below the empty program, and counts how often it runs.
-func empty(functions string) string {
+func empty(row string) string {
 	const format = `
-empty -functions /tmp/%[1]s load -kind %[2]s | sed 's/^/%[2]s /'
-empty -count -functions /tmp/%[1]s load -kind %[2]s -warm 0 -batches 1 -batch 1000 | sed 's/^/%[2]s counted /'
+empty -by %[1]s -functions /tmp/%[2]s load -kind %[3]s | sed 's/^/%[3]s /'
+empty -by %[1]s -count -functions /tmp/%[2]s load -kind %[3]s -warm 0 -batches 1 -batch 1000 | sed 's/^/%[3]s counted /'
 `
-	return fmt.Sprintf(format, functions, "ping") + fmt.Sprintf(format, functions, "udp")
+	by, functions := "kprobe-multi", "skbpath"
+	switch row {
+	case rowEmptyOther:
+		functions = "pwru"
+	case rowEmptyFentry:
+		by = "fentry-multi"
+	case rowEmptyFsession:
+		by = "fsession-multi"
+	}
+	return fmt.Sprintf(format, by, functions, "ping") + fmt.Sprintf(format, by, functions, "udp")
 }
 
 func scenario(row string, parts ...string) vm.Scenario {

@@ -21,7 +21,7 @@ const (
 )
 
 func rows(kernel string) []string {
-	all := []string{rowNone, rowEmpty, rowEmptyOther}
+	all := append([]string{rowNone}, emptyRows(kernel)...)
 	for _, t := range tracers(kernel) {
 		all = append(all, t.row)
 	}
@@ -84,7 +84,7 @@ func (m measurements) table(kernel string) string {
 		}
 		b.WriteString(m.wholeCells(row) + "\n")
 	}
-	for _, row := range []string{rowEmpty, rowEmptyOther} {
+	for _, row := range emptyRows(kernel) {
 		fmt.Fprintf(&b, "\n%s: %.0f attached, %.2f hits a ping, %.2f a UDP datagram", row, m.one(row, "ping attached"), m.hits(row, "ping"), m.hits(row, "udp"))
 	}
 	return b.String() + "\n" + m.losses(kernel)

@@ -80,7 +80,7 @@ func checkLosses(t *testing.T, metrics families) {
 	limits := readText(t, filepath.Join("..", "..", "docs", "limits.md"))
 	for _, m := range family.GetMetric() {
 		lost := labels(m)
-		if m.GetCounter().GetValue() != 0 {
+		if m.GetCounter().GetValue() != 0 && lost["cause"] != "recursion" { // which repeatDisturbed looks at
 			t.Errorf("lost %v: %v", lost, m.GetCounter().GetValue())
 		}
 		if !regexp.MustCompile(`[( ]` + lost["what"] + `\b`).MatchString(family.GetHelp()) {

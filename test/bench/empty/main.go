@@ -2,49 +2,48 @@
 
 //go:build linux
 
-// Command empty attaches a program that does nothing to kernel functions
-// through kprobe-multi, and runs a command meanwhile:
+// Command empty attaches a program that does nothing to kernel functions, and
+// runs a command meanwhile:
 //
-//	empty [-count] -functions enabled_functions -- load -kind udp
+//	empty [-count] [-by fentry-multi] -functions enabled_functions -- load -kind udp
 //
 // The functions come from a copy of tracefs' enabled_functions, taken while a
-// tracer was attached. With -count the program counts how often it runs.
+// tracer was attached. With -count the program counts how often it runs. By
+// fsession-multi it runs at the entry and at the return of each.
 package main
 
 import (
-	"bufio"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 )
 
 func main() {
 	functions := flag.String("functions", "", "file with the functions, one a line")
 	count := flag.Bool("count", false, "count the program's runs")
+	by := flag.String("by", "kprobe-multi", "mechanism: kprobe-multi, fentry-multi, fsession-multi")
 	flag.Parse()
-	if err := run(*functions, *count, flag.Args()); err != nil {
+	if err := run(*functions, *count, *by, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "empty:", err)
 		os.Exit(1)
 	}
 }
 
-func run(functions string, count bool, command []string) error {
+func run(functions string, count bool, by string, command []string) error {
 	if len(command) == 0 {
 		return errors.New("no command to run")
 	}
-	names, err := firstWords(functions)
-	if err != nil {
-		return err
+	m, ok := mechanisms()[by]
+	if !ok {
+		return fmt.Errorf("no mechanism %q", by)
 	}
-	addresses, err := resolve(names)
+	names, err := firstWords(functions)
 	if err != nil {
 		return err
 	}
@@ -53,19 +52,19 @@ func run(functions string, count bool, command []string) error {
 		return err
 	}
 	defer hits.Close()
-	program, err := load(hits, count)
+	program, err := m.load(hits, count)
 	if err != nil {
 		return err
 	}
 	defer program.Close()
-	l, err := link.KprobeMulti(program, link.KprobeMultiOptions{Addresses: addresses})
+	attached, detach, err := m.attach(program, names)
 	if err != nil {
 		return fmt.Errorf("attach: %w", err)
 	}
 	err = start(command)
 	var n uint64
-	err = errors.Join(err, hits.Lookup(uint32(0), &n), l.Close())
-	fmt.Printf("attached %d\nhits %d\n", len(addresses), n)
+	err = errors.Join(err, hits.Lookup(uint32(0), &n), detach())
+	fmt.Printf("attached %d\nhits %d\n", attached, n)
 	return err
 }
 
@@ -75,7 +74,7 @@ func start(command []string) error {
 	return cmd.Run()
 }
 
-func load(hits *ebpf.Map, count bool) (*ebpf.Program, error) {
+func (m mechanism) load(hits *ebpf.Map, count bool) (*ebpf.Program, error) {
 	var code asm.Instructions
 	if count {
 		code = asm.Instructions{
@@ -86,7 +85,7 @@ func load(hits *ebpf.Map, count bool) (*ebpf.Program, error) {
 	}
 	code = append(code, asm.Mov.Imm(asm.R0, 0), asm.Return())
 	return ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "empty", Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceKprobeMulti,
+		Name: "empty", Type: m.program, AttachType: m.attachType,
 		Instructions: code, License: "GPL",
 	})
 }
@@ -104,27 +103,4 @@ func firstWords(file string) (map[string]bool, error) {
 		}
 	}
 	return words, nil
-}
-
-// resolve returns the address of every function with one of the names.
-func resolve(names map[string]bool) ([]uintptr, error) {
-	f, err := os.Open("/proc/kallsyms")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var found []uintptr
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 3 || !strings.ContainsAny(fields[1], "tTwW") || !names[fields[2]] {
-			continue
-		}
-		address, err := strconv.ParseUint(fields[0], 16, 64)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, uintptr(address))
-	}
-	return found, lines.Err()
 }

@@ -4,6 +4,12 @@
 # To be sourced: skbpath in the background, any number of times. Each has a name
 # and leaves NAME.json, NAME.log, NAME.metrics and NAME.exit in $OUT.
 
+# Network namespaces made from now on send nothing by themselves: devices have no
+# link-local addresses, for which they would look for routers. The kernel does that from
+# timers, in interrupts, where a tracer misses most; nobody asks for it here.
+echo 1 >/proc/sys/net/core/devconf_inherit_init_net
+echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode
+
 # start NAME ARGUMENT…
 start() {
 	name=$1

@@ -2,8 +2,7 @@
 # shellcheck shell=sh
 #
 # Packets of all kinds at the same time from two CPUs, $PACKETS of them datagrams
-# whose length tells their port: is any journey that of two packets? All are
-# followed; one in $SAMPLE leaves the kernel and is looked at, because printing and
+# whose length tells them apart: is any journey that of two packets? All are followed; one in $SAMPLE leaves the kernel and is looked at, because printing and
 # reading it takes longer than the packet.
 # shellcheck source=/dev/null
 . /guest/instances.sh
@@ -30,14 +29,16 @@ echo $! >/run/stress.pid
 ready stress
 
 begin=$(clock)
-in_a packets udp -to 10.6.2.2:7100 -ports 8 -size 200 -count $((PACKETS / 2)) &
+in_a packets udp -to 10.6.2.2:7100 -ports 8 -size 200 -lengths 150 -count $((PACKETS / 2)) &
 routed=$!
-in_a packets udp -to 10.6.3.2:7100 -ports 8 -size 200 -count $((PACKETS / 2)) &
+in_a packets udp -to 10.6.3.2:7100 -ports 8 -size 200 -lengths 150 -count $((PACKETS / 2)) &
 bridged=$!
 (
 	while ! test -e /run/enough; do
 		in_a socat -u OPEN:/run/sent TCP:10.6.2.2:7130
-		in_a ping -q -n -c 20 -i 0.002 10.6.2.2 >/dev/null
+		for size in 56 256 456 656 856; do
+			in_a ping -q -n -c 5 -i 0.002 -s $size 10.6.2.2 >/dev/null
+		done
 		in_a packets udp -to 10.6.2.2:7010 -count 5 -size 4000
 	done
 ) &

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -35,8 +36,9 @@ type audited struct {
 }
 
 // audit reads journeys from standard input and tells those that are the journey
-// of more than one packet: sendDatagrams gives each port a length of its own, so
-// a hop of another packet does not fit. It prints how many there are of each kind.
+// of more than one packet: sendDatagrams gives each port lengths of its own, so a hop
+// of another packet does not fit. Of other packets it looks at the length that IP
+// sees. It prints how many there are of each kind.
 type audit struct {
 	first, ports, size int
 	ended              map[uint64][]uint64 // by CPU, a bit for each journey
@@ -85,13 +87,58 @@ func (a *audit) add(j *audited) (complaint string) {
 	if again {
 		return "a journey that ended before"
 	}
-	port := j.Flow.Destination.Port - a.first
-	if j.Flow.Transport != "udp" || port < 0 || port >= a.ports {
-		return ""
+	if port, ok := a.port(j); ok {
+		return a.checkDatagram(j, port)
 	}
+	return checkInIP(j)
+}
+
+// port is which of the ports a datagram is for.
+func (a *audit) port(j *audited) (port int, ok bool) {
+	port = j.Flow.Destination.Port - a.first
+	return port, j.Flow.Transport == "udp" && port >= 0 && port < a.ports
+}
+
+// checkDatagram: all lengths are those of one payload, which is one for the port.
+func (a *audit) checkDatagram(j *audited, port int) (complaint string) {
+	var payloads []int // that all lengths so far allow
+	begun := false
 	for _, h := range j.Hops {
-		if h.Length != nil && !fits(*h.Length, a.size+port) {
-			return fmt.Sprintf("length %d in %s, with a payload of %d", *h.Length, h.Function, a.size+port)
+		if h.Length == nil {
+			continue
+		}
+		var allowed []int
+		for _, headers := range []int{0, 8, 8 + 20, 8 + 20 + 14} { // UDP, IP, Ethernet
+			payload := *h.Length - headers
+			if (payload-a.size-port)%a.ports == 0 && (!begun || slices.Contains(payloads, payload)) {
+				allowed = append(allowed, payload)
+			}
+		}
+		if len(allowed) == 0 {
+			return fmt.Sprintf("length %d in %s, with a payload of %d", *h.Length, h.Function, payloads)
+		}
+		payloads, begun = allowed, true
+	}
+	return ""
+}
+
+// inIP are functions at which the network header is the packet's first, and nothing
+// is merged into it yet.
+var inIP = []string{"__ip_local_out", "ip_output", "ip_rcv", "ip_forward", "ip_local_deliver"}
+
+// checkInIP: the length does not change as long as a packet is in IP, unless it is cut
+// or put together.
+func checkInIP(j *audited) (complaint string) {
+	length := 0
+	for _, h := range j.Hops {
+		switch {
+		case h.Function == "ip_do_fragment" || h.Function == "inet_frag_queue_insert" || strings.HasSuffix(h.Function, "_copy_metadata"):
+			return ""
+		case h.Length == nil || !slices.Contains(inIP, h.Function):
+		case length != 0 && *h.Length != length:
+			return fmt.Sprintf("length %d in %s, and %d before", *h.Length, h.Function, length)
+		default:
+			length = *h.Length
 		}
 	}
 	return ""
@@ -117,8 +164,8 @@ func (a *audit) end(id string) (again bool, err error) {
 // kind tells journeys apart by port and end.
 func (a *audit) kind(j *audited) string {
 	words := []string{j.Flow.Transport, j.Outcome}
-	if port := j.Flow.Destination.Port; j.Flow.Transport == "udp" && port >= a.first && port < a.first+a.ports {
-		words[0] = fmt.Sprintf("udp %d", port)
+	if port, ok := a.port(j); ok {
+		words[0] = fmt.Sprintf("udp %d", a.first+port)
 	}
 	if j.Drop != nil {
 		words = append(words, j.Drop.Reason)
@@ -130,15 +177,4 @@ func (a *audit) kind(j *audited) string {
 		words = append(words, "incomplete")
 	}
 	return strings.Join(words, " ")
-}
-
-// fits: with an Ethernet header or without, down to the payload. No two of these
-// are less than 8 apart, so that up to eight ports with lengths one byte apart are not
-// taken for each other.
-func fits(length, payload int) bool {
-	switch length - payload {
-	case 0, 8, 8 + 20, 8 + 20 + 14:
-		return true
-	}
-	return false
 }

@@ -13,13 +13,16 @@ import (
 )
 
 // sendDatagrams sends to a number of ports in turn. The payload for the next
-// port is always one byte longer, so that a datagram's length tells its port.
+// port is always one byte longer, so that a datagram's length tells its port; with
+// -lengths, that for the same port the next time is longer by the number of ports, so
+// that it tells datagrams to one port apart too.
 func sendDatagrams(args []string) error {
 	f := flags("udp")
 	to := f.String("to", "", "address:port, the first if there are several")
 	ports := f.Int("ports", 1, "how many, one after the other")
 	count := f.Int("count", 1, "datagrams in all")
 	size := f.Int("size", 100, "bytes of payload for the first port")
+	lengths := f.Int("lengths", 1, "how many each port has, before they begin again")
 	ttl := f.Int("ttl", 64, "or hop limit")
 	whole := f.Bool("whole", false, "set DF, whatever is known of the path's MTU")
 	mayFail := f.Bool("may-fail", false, "go on when the kernel says that a datagram was not sent")
@@ -39,10 +42,10 @@ func sendDatagrams(args []string) error {
 			return fmt.Errorf("segment: %w", err)
 		}
 	}
-	payload := make([]byte, *size+*ports)
+	payload := make([]byte, *size+*ports**lengths)
 	for i := range *count {
 		next := i % *ports
-		err := send(socket, payload[:*size+next], sockaddr(address, next), *narrow)
+		err := send(socket, payload[:*size+i%(*ports**lengths)], sockaddr(address, next), *narrow)
 		if err != nil && !*mayFail {
 			return fmt.Errorf("datagram %d: %w", i, err)
 		}

@@ -15,7 +15,7 @@ in_a() { ip netns exec again-a "$@"; }
 in_b() { ip netns exec again-b "$@"; }
 # listen PORT FILE: what comes in goes to the file.
 listen() {
-	in_b socat -u "TCP6-LISTEN:$1" "CREATE:$2" &
+	ip netns exec again-b socat -u "TCP6-LISTEN:$1" "CREATE:$2" & # itself, not a shell that waits for it
 	server=$!
 	await 60 ip netns exec again-b sh -c "ss -ltnH | grep -q :$1"
 }
