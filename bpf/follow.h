@@ -257,19 +257,23 @@ static __noinline int visit_birth(u64 skb, u64 old, u64 function, u64 stack_poin
 	return derive(&v, old);
 }
 
-/*
- * `skb` should go into another, and if it is done, its end is near. If not, it may
- * become a part of a list there, or go its own way.
- */
-static __noinline int note_merge(u64 skb, u64 into, bool done)
+/* `skb` is merged into `into`, if nothing is in the way; then its end is near. */
+static __noinline int visit_merge(u64 skb, u64 into)
 {
 	struct journey *j = journey_of(skb), *absorber = journey_of(into);
 
-	if (!j)
-		return 0;
-	j->record.absorber = absorber ? absorber->record.id : 0;
-	if (done)
-		j->outcome = OUTCOME_ABSORBED + 1;
+	if (j)
+		j->record.absorber = absorber ? absorber->record.id : 0;
+	return 0;
+}
+
+/* It was not merged: the socket has it all the same. */
+static __noinline int stay_alone(u64 skb)
+{
+	struct journey *j = journey_of(skb);
+
+	if (j)
+		j->outcome = OUTCOME_DELIVERED + 1;
 	return 0;
 }
 

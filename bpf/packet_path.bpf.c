@@ -178,6 +178,14 @@ int function_birth(struct pt_regs *ctx)
 	return visit_birth(ctx->di, ctx->si, bpf_get_func_ip(ctx), ctx->sp);
 }
 
+/* Functions that merge the packet that is their second argument into the first. */
+SEC("kprobe.multi/merge")
+int function_merge(struct pt_regs *ctx)
+{
+	at_function(ctx, ctx->si, MAY_START);
+	return visit_merge(ctx->si, ctx->di);
+}
+
 /* Functions that put the tail of a packet that TCP keeps, their first argument, into the second. */
 SEC("kprobe.multi/split")
 int function_split(struct pt_regs *ctx)
@@ -369,6 +377,15 @@ int traced_birth(u64 *ctx)
 	return visit_birth_masked(skb, old, function, return_address_at(ctx, function));
 }
 
+SEC("fentry/merge")
+int traced_merge(u64 *ctx)
+{
+	u64 skb = traced_argument(ctx, 2);
+
+	at_traced(ctx, skb, MAY_START);
+	return visit_merge(skb, traced_argument(ctx, 1));
+}
+
 SEC("fentry/split")
 int traced_split(u64 *ctx)
 {
@@ -406,29 +423,17 @@ int traced_allocated(u64 *ctx)
 	return begin_life(skb);
 }
 
-/* Functions that put the packet that is their second argument into the first. */
-static __always_inline int at_merge(u64 *ctx, bool done)
+/*
+ * Functions that try to put their third argument into the second, and leave it to
+ * itself if they return false. Of a bool the upper bits are anything.
+ */
+SEC("fexit/refused")
+int traced_refused(u64 *ctx)
 {
-	return note_merge(traced_argument(ctx, 2), traced_argument(ctx, 1), done);
-}
+	u64 merged = 0;
 
-/* Of a bool the upper bits are anything. */
-SEC("fexit/merged_if_true")
-int traced_merged_if_true(u64 *ctx)
-{
-	u64 result = 0;
-
-	bpf_get_func_ret(ctx, &result);
-	return at_merge(ctx, (u8)result);
-}
-
-SEC("fexit/merged_if_zero")
-int traced_merged_if_zero(u64 *ctx)
-{
-	u64 result = 0;
-
-	bpf_get_func_ret(ctx, &result);
-	return at_merge(ctx, !(u32)result);
+	bpf_get_func_ret(ctx, &merged);
+	return (u8)merged ? 0 : stay_alone(traced_argument(ctx, 3));
 }
 
 /*

@@ -395,7 +395,7 @@ func TestLifeOf(t *testing.T) {
 func TestEvidence(t *testing.T) {
 	for function, want := range map[string]Outcome{
 		"skb_consume_udp": Delivered, "dev_hard_start_xmit": Transmitted, "net:net_dev_start_xmit": Transmitted,
-		"inet_frag_queue_insert": Absorbed, "__netif_receive_skb_core": Consumed,
+		"skb_gro_receive": Absorbed, "inet_frag_queue_insert": Absorbed, "__netif_receive_skb_core": Consumed,
 	} {
 		if got, ok := Evidence(function); got != want || !ok {
 			t.Errorf("Evidence(%s) = %s, %t, want %s", function, got, ok, want)

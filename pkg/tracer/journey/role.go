@@ -68,37 +68,29 @@ type Return uint8
 const (
 	// Allocates: it returns a packet, at an address that may have been another's.
 	Allocates Return = iota
-	// MergesIfTrue: it has put the packet that is its second argument into the first,
-	// if it returns true.
-	MergesIfTrue
-	// MergesIfZero: the same, if it returns 0 and no error.
-	MergesIfZero
+	// Refuses: if it returns false, the packet that is its third argument was not
+	// merged into the second (Merges), and goes into the socket's queue by itself.
+	Refuses
 )
 
 // Returns are the functions whose returns are watched: net/core/skbuff.c,
-// net/core/gro.c, net/core/xdp.c and net/ipv4/udp_offload.c of 6.1 to 7.3. A kernel
+// net/core/xdp.c, net/ipv4/tcp_input.c and net/mptcp/protocol.c of 6.1 to 7.3. A kernel
 // does not have all, and a packet may be returned by more than one.
 func Returns() map[string]Return {
 	return map[string]Return{
 		"__alloc_skb": Allocates, "__build_skb": Allocates, "build_skb": Allocates,
 		"slab_build_skb": Allocates, "napi_build_skb": Allocates, "__napi_alloc_skb": Allocates,
 		"napi_alloc_skb": Allocates, "__netdev_alloc_skb": Allocates, "xdp_build_skb_from_frame": Allocates,
-		"skb_try_coalesce": MergesIfTrue,
-		"skb_gro_receive":  MergesIfZero, "skb_gro_receive_list": MergesIfZero,
+		"tcp_try_coalesce": Refuses, "mptcp_try_coalesce": Refuses,
 	}
 }
 
-// OnlyLast reports whether of a function with several packets only the last visits
-// it: it is to be merged into another, which is as alive as it was.
-func OnlyLast(function string) bool {
-	returns, ok := Returns()[function]
-	return ok && returns != Allocates || function == "tcp_try_coalesce"
-}
-
 // Evidence returns the outcome that a journey has if it ends after a visit to
-// this function and before any other that is evidence. That a packet was merged into
-// another is told by Returns.
+// this function and before any other that is evidence.
 func Evidence(function string) (Outcome, bool) {
+	if Merges(function) {
+		return Absorbed, true
+	}
 	switch function {
 	case "sock_queue_rcv_skb", "sock_queue_rcv_skb_reason", "__sock_queue_rcv_skb", "sock_queue_err_skb",
 		"__udp_enqueue_schedule_skb", "skb_consume_udp", "skb_copy_datagram_iter",
@@ -118,6 +110,18 @@ func Evidence(function string) (Outcome, bool) {
 		return Consumed, true // received again: what came before decides nothing
 	}
 	return Consumed, false
+}
+
+// Merges reports whether a function puts the packet that is its last argument into
+// the one that is the argument before, if nothing is in the way. Only the former
+// visits it: the latter is as alive as it was. If something is in the way, GRO passes
+// it on, and reassembly puts it into a list of the other; of the rest see Refuses.
+func Merges(function string) bool {
+	switch function {
+	case "skb_gro_receive", "skb_gro_receive_list", "skb_try_coalesce", "tcp_try_coalesce", "mptcp_try_coalesce":
+		return true
+	}
+	return false
 }
 
 // PartsEnd is the function in which packets end that were a part of another, in

@@ -15,6 +15,7 @@ in_b packets sink -read -buffer 4194304 -at 10.6.2.2:7001 >/run/sink1 &
 in_b packets sink -read -buffer 4194304 -at 10.6.2.2:7010 >/run/sink2 &
 in_b packets sink -read -buffer 4194304 -at 10.6.3.2:7020 >/run/sink3 &
 in_b packets sink -read -ports 4 -at 10.6.2.2:7040 >/run/sink4 &
+in_b packets sink -read -buffer 4194304 -at '[fd00:6:2::2]:7071' >/run/sink6 &
 ip netns exec books-b packets sink -read -buffer 67108864 -at 10.6.2.2:7060 >/run/sink5 &
 crowd=$!
 in_b socat -u TCP-LISTEN:7030 CREATE:/run/received &
@@ -22,20 +23,26 @@ server=$!
 in_b socat -u TCP-LISTEN:7050 CREATE:/run/merged &
 merging=$!
 head -c 1048576 /dev/urandom >/run/sent
-await 10 sh -c 'cat /run/sink? | grep -c ready | grep -qx 5'
+await 10 sh -c 'cat /run/sink? | grep -c ready | grep -qx 6'
 await 10 ip netns exec books-b sh -c 'ss -ltnH | grep -c ":70[35]0" | grep -qx 2'
 # Past the bridge, software cuts what TCP sends into segments, and GRO merges them.
 in_a ethtool -K k-near tso off
 ip netns exec books-br ethtool -K k-port2 tso off # while on, veth sees no need for GRO
 in_b ethtool -K k-far gro on
 
-start books "--probe.functions=$FUNCTIONS" "net 10.6.0.0/16 and not arp"
+# What is sent where there is nothing goes through a queue that is soon full.
+in_a tc qdisc add dev k-out root tbf rate 1mbit burst 5000 limit 5000
+
+start books "--probe.functions=$FUNCTIONS" "(net 10.6.0.0/16 and not arp) or net fd00:6::/32"
 ready books
 
 in_a packets udp -to 10.6.2.2:7001 -ports 3 -count 300
 in_a ping -q -n -c 50 -i 0.01 10.6.2.2
 in_a packets udp -to 10.6.2.2:7010 -count 50 -size 4000
 in_a packets udp -to 10.6.3.2:7020 -count 200
+in_a packets udp -to 10.6.4.2:7080 -count 200 -size 1000
+in_a packets udp -to '[fd00:6:2::2]:7071' -ports 3 -count 300
+in_a ping -6 -q -n -c 50 -i 0.01 fd00:6:2::2
 in_a socat -u OPEN:/run/sent TCP:10.6.2.2:7030
 wait $server
 in_a socat -u OPEN:/run/sent TCP:10.6.3.2:7050
@@ -43,10 +50,12 @@ wait $merging
 cmp /run/sent /run/received
 cmp /run/sent /run/merged
 drained books-b
+await 60 sh -c "ip netns exec books-a tc -s qdisc show dev k-out | grep -q 'backlog 0b 0p'"
 
 # The kernel's own counts.
 for name in a r b; do
 	ip netns exec books-$name cat /proc/net/snmp >"$OUT/$name.snmp"
+	ip netns exec books-$name cat /proc/net/snmp6 >"$OUT/$name.snmp6"
 done
 for name in a r b br; do
 	# shellcheck disable=SC2016 # expanded there
@@ -54,7 +63,10 @@ for name in a r b br; do
 		echo "$device $(cat $device/statistics/tx_packets) $(cat $device/statistics/rx_packets)"
 	done'
 done >"$OUT/devices"
-ip netns exec books-r nft list ruleset | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p' >"$OUT/nft"
+for family in ip ip6; do
+	ip netns exec books-r nft list table $family filter | sed -n 's/.*counter packets \([0-9]*\) .*/\1/p' >"$OUT/nft-$family"
+done
+in_a tc -s qdisc show dev k-out >"$OUT/qdisc"
 
 # A reply that ping gets is the last of three journeys to end.
 in_a ping -n -c 1 -W 10 10.6.1.254

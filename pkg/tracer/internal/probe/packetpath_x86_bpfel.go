@@ -225,6 +225,7 @@ const (
 	packetPathProgFunctionEnd1               = "function_end1"
 	packetPathProgFunctionEnd2               = "function_end2"
 	packetPathProgFunctionLate1              = "function_late1"
+	packetPathProgFunctionMerge              = "function_merge"
 	packetPathProgFunctionRef1               = "function_ref1"
 	packetPathProgFunctionRef2               = "function_ref2"
 	packetPathProgFunctionRef3               = "function_ref3"
@@ -242,13 +243,13 @@ const (
 	packetPathProgTracedEnd1                 = "traced_end1"
 	packetPathProgTracedEnd2                 = "traced_end2"
 	packetPathProgTracedLate1                = "traced_late1"
-	packetPathProgTracedMergedIfTrue         = "traced_merged_if_true"
-	packetPathProgTracedMergedIfZero         = "traced_merged_if_zero"
+	packetPathProgTracedMerge                = "traced_merge"
 	packetPathProgTracedRef1                 = "traced_ref1"
 	packetPathProgTracedRef2                 = "traced_ref2"
 	packetPathProgTracedRef3                 = "traced_ref3"
 	packetPathProgTracedRef4                 = "traced_ref4"
 	packetPathProgTracedRef5                 = "traced_ref5"
+	packetPathProgTracedRefused              = "traced_refused"
 	packetPathProgTracedSkb1                 = "traced_skb1"
 	packetPathProgTracedSkb2                 = "traced_skb2"
 	packetPathProgTracedSkb3                 = "traced_skb3"
@@ -332,6 +333,7 @@ type packetPathProgramSpecs struct {
 	FunctionEnd1               *ebpf.ProgramSpec `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.ProgramSpec `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.ProgramSpec `ebpf:"function_late1"`
+	FunctionMerge              *ebpf.ProgramSpec `ebpf:"function_merge"`
 	FunctionRef1               *ebpf.ProgramSpec `ebpf:"function_ref1"`
 	FunctionRef2               *ebpf.ProgramSpec `ebpf:"function_ref2"`
 	FunctionRef3               *ebpf.ProgramSpec `ebpf:"function_ref3"`
@@ -349,13 +351,13 @@ type packetPathProgramSpecs struct {
 	TracedEnd1                 *ebpf.ProgramSpec `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.ProgramSpec `ebpf:"traced_end2"`
 	TracedLate1                *ebpf.ProgramSpec `ebpf:"traced_late1"`
-	TracedMergedIfTrue         *ebpf.ProgramSpec `ebpf:"traced_merged_if_true"`
-	TracedMergedIfZero         *ebpf.ProgramSpec `ebpf:"traced_merged_if_zero"`
+	TracedMerge                *ebpf.ProgramSpec `ebpf:"traced_merge"`
 	TracedRef1                 *ebpf.ProgramSpec `ebpf:"traced_ref1"`
 	TracedRef2                 *ebpf.ProgramSpec `ebpf:"traced_ref2"`
 	TracedRef3                 *ebpf.ProgramSpec `ebpf:"traced_ref3"`
 	TracedRef4                 *ebpf.ProgramSpec `ebpf:"traced_ref4"`
 	TracedRef5                 *ebpf.ProgramSpec `ebpf:"traced_ref5"`
+	TracedRefused              *ebpf.ProgramSpec `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.ProgramSpec `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.ProgramSpec `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.ProgramSpec `ebpf:"traced_skb3"`
@@ -495,6 +497,7 @@ type packetPathPrograms struct {
 	FunctionEnd1               *ebpf.Program `ebpf:"function_end1"`
 	FunctionEnd2               *ebpf.Program `ebpf:"function_end2"`
 	FunctionLate1              *ebpf.Program `ebpf:"function_late1"`
+	FunctionMerge              *ebpf.Program `ebpf:"function_merge"`
 	FunctionRef1               *ebpf.Program `ebpf:"function_ref1"`
 	FunctionRef2               *ebpf.Program `ebpf:"function_ref2"`
 	FunctionRef3               *ebpf.Program `ebpf:"function_ref3"`
@@ -512,13 +515,13 @@ type packetPathPrograms struct {
 	TracedEnd1                 *ebpf.Program `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.Program `ebpf:"traced_end2"`
 	TracedLate1                *ebpf.Program `ebpf:"traced_late1"`
-	TracedMergedIfTrue         *ebpf.Program `ebpf:"traced_merged_if_true"`
-	TracedMergedIfZero         *ebpf.Program `ebpf:"traced_merged_if_zero"`
+	TracedMerge                *ebpf.Program `ebpf:"traced_merge"`
 	TracedRef1                 *ebpf.Program `ebpf:"traced_ref1"`
 	TracedRef2                 *ebpf.Program `ebpf:"traced_ref2"`
 	TracedRef3                 *ebpf.Program `ebpf:"traced_ref3"`
 	TracedRef4                 *ebpf.Program `ebpf:"traced_ref4"`
 	TracedRef5                 *ebpf.Program `ebpf:"traced_ref5"`
+	TracedRefused              *ebpf.Program `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.Program `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.Program `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.Program `ebpf:"traced_skb3"`
@@ -543,6 +546,7 @@ func (p *packetPathPrograms) Close() error {
 		p.FunctionEnd1,
 		p.FunctionEnd2,
 		p.FunctionLate1,
+		p.FunctionMerge,
 		p.FunctionRef1,
 		p.FunctionRef2,
 		p.FunctionRef3,
@@ -560,13 +564,13 @@ func (p *packetPathPrograms) Close() error {
 		p.TracedEnd1,
 		p.TracedEnd2,
 		p.TracedLate1,
-		p.TracedMergedIfTrue,
-		p.TracedMergedIfZero,
+		p.TracedMerge,
 		p.TracedRef1,
 		p.TracedRef2,
 		p.TracedRef3,
 		p.TracedRef4,
 		p.TracedRef5,
+		p.TracedRefused,
 		p.TracedSkb1,
 		p.TracedSkb2,
 		p.TracedSkb3,

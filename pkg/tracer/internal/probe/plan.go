@@ -75,11 +75,8 @@ func (p *plan) programs() wanted {
 }
 
 func returnProgram(r journey.Return) string {
-	switch r {
-	case journey.MergesIfTrue:
-		return packetPathProgTracedMergedIfTrue
-	case journey.MergesIfZero:
-		return packetPathProgTracedMergedIfZero
+	if r == journey.Refuses {
+		return packetPathProgTracedRefused
 	}
 	return packetPathProgTracedAllocated
 }

@@ -28,12 +28,12 @@ func TestPlan(t *testing.T) {
 			function("two", 5, journey.Lives), function("two", 6, journey.Lives),
 			ofModule,
 			function("kfree_skbmem.isra.0", 8, journey.Ends),
-			function("skb_gro_receive", 9, journey.Lives),
+			function("tcp_try_coalesce", 9, journey.Lives),
 		},
-		returns: map[string]journey.Return{"__alloc_skb": journey.Allocates, "skb_gro_receive": journey.MergesIfZero},
+		returns: map[string]journey.Return{"__alloc_skb": journey.Allocates, "tcp_try_coalesce": journey.Refuses},
 	}
 	always := []string{"two", "two", "veth_xmit", "kfree_skbmem.isra.0"}
-	watched := []string{"skb_release_head_state", "__copy_skb_header", "skb_gro_receive"}
+	watched := []string{"skb_release_head_state", "__copy_skb_header", "tcp_try_coalesce"}
 	tests := map[string]struct {
 		backend               Backend
 		trampolines           bool
@@ -42,7 +42,7 @@ func TestPlan(t *testing.T) {
 		"kprobes": {BackendKprobe, true, watched, nil, append([]string{"ip_rcv", "sock_wfree"}, always...)},
 		"without trampolines": {BackendKprobeMulti, false, nil, nil, append([]string{
 			"ip_rcv", "sock_wfree", "skb_release_head_state", "__copy_skb_header",
-		}, append(always, "skb_gro_receive")...)},
+		}, append(always, "tcp_try_coalesce")...)},
 		"many by one trampoline": {BackendFentryMulti, true, watched, []string{"ip_rcv", "sock_wfree"}, always},
 	}
 	for name, test := range tests {
@@ -57,7 +57,7 @@ func TestPlan(t *testing.T) {
 					t.Errorf("%s: %v, want %v", list, pair[0], pair[1])
 				}
 			}
-			for name, want := range map[string]string{"__alloc_skb": "traced_allocated", "skb_gro_receive": "traced_merged_if_zero"} {
+			for name, want := range map[string]string{"__alloc_skb": "traced_allocated", "tcp_try_coalesce": "traced_refused"} {
 				if got := p.programs()["return_"+name]; (got == wantedProgram{from: want, function: name}) != test.trampolines {
 					t.Errorf("the return of %s is watched by %+v", name, got)
 				}

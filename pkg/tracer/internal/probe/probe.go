@@ -139,7 +139,7 @@ func (p *Probe) loadFunctions(ctx context.Context, cache *btf.Cache, chosen *sel
 	if err == nil || backend == BackendFentryMulti || ctx.Err() != nil {
 		return plan, err
 	}
-	p.options.Log.Warn("interrupts may hide where packets end, and merges go untold: no trampolines in this kernel", "err", err)
+	p.options.Log.Warn("interrupts may hide where packets end: no trampolines in this kernel", "err", err)
 	return load(false)
 }
 

@@ -30,6 +30,8 @@ func (t target) kind() string {
 		return fmt.Sprintf("end%d", t.argument.Register)
 	case t.life == journey.Late && !t.argument.Reference && t.argument.Register == 1:
 		return "late1"
+	case journey.Merges(kernel.BaseName(t.symbol.Name)) && t.argument.Register == 2:
+		return "merge"
 	case t.life == journey.Makes && t.argument.Register == 1:
 		return "birth"
 	case t.life == journey.Splits && t.argument.Register == 1:
@@ -174,7 +176,7 @@ func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.S
 	switch {
 	case life == journey.Makes || life == journey.Splits:
 		arguments = arguments[:1] // its program looks at both packets
-	case journey.OnlyLast(f.Name):
+	case journey.Merges(f.Name):
 		arguments = arguments[len(arguments)-1:]
 	}
 	for _, argument := range arguments {

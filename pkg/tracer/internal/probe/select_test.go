@@ -53,7 +53,7 @@ func TestChoose(t *testing.T) {
 			targets: []string{
 				"skb1 ip_rcv", "skb1 helper", "skb1 helper", "skb1 ip_fragment.constprop.0",
 				"end1 skb_release_head_state", "late1 sock_wfree",
-				"skb2 skb_gro_receive", "skb1 veth_xmit", "split skb_split",
+				"merge skb_gro_receive", "skb1 veth_xmit", "split skb_split",
 			},
 			skipped: []string{
 				"notrace", "inlined", "skb_release_data",
