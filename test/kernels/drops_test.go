@@ -31,6 +31,7 @@ type dropped struct {
 	lineage   string            // of the packet that is dropped
 	on        map[string]string // reason on other kernels, by series
 	at        map[string]string // function on other kernels, by series
+	end       ending            // of a drop alone, if not said
 }
 
 // place is what the source of kernel k says of the drop.
@@ -43,6 +44,13 @@ func (d *dropped) place(k *kernel) drop {
 		p.Function = function
 	}
 	return p
+}
+
+func (d *dropped) ending(k *kernel) ending {
+	if d.end.function == "" {
+		return droppedAlone().at(k.series)
+	}
+	return d.end.at(k.series)
 }
 
 func (d *dropped) check(t *testing.T, k *kernel, dir string, all []*journey, metrics families) {
@@ -63,7 +71,7 @@ func (d *dropped) check(t *testing.T, k *kernel, dir string, all []*journey, met
 			return j.Flow.Destination.Address == d.to && j.Flow.Destination.Port == d.port
 		}))
 	}
-	one := claim{path: d.path, drop: &place, whole: true}
+	one := claim{path: d.path, drop: &place, end: d.ending(k), whole: true}
 	for _, j := range found {
 		one.checkOne(t, j)
 		if d.caller != "" && place.Function != d.function && !j.calls(d.caller, place.Function) {
@@ -246,15 +254,17 @@ func linkDrops() []dropped {
 	// own frees what queues dropped, and says why in the tracepoint qdisc:qdisc_drop
 	// only. Who calls them tells the rest.
 	queue := map[string]string{"6.1": "kfree_skb_list_reason", "7": "__tcf_kfree_skb_list"}
+	inQueue := droppedInList()
+	inQueue.on["7"] = droppedAlone()
 	return []dropped{
 		{
 			what: "tbf full", transport: "udp", to: "10.5.1.2", port: 6101, packets: 18, device: "slow",
-			reason: "QDISC_DROP", function: "__dev_queue_xmit", at: queue, caller: "__dev_queue_xmit",
+			reason: "QDISC_DROP", function: "__dev_queue_xmit", at: queue, caller: "__dev_queue_xmit", end: inQueue,
 		},
 		{ // fq has reasons in 6.12 only
 			what: "fq flow full", transport: "udp", to: "10.5.2.2", port: 6102, packets: 14, device: "fair",
 			reason: "QDISC_DROP", on: map[string]string{"6.12": "FQ_FLOW_LIMIT"}, function: "__dev_queue_xmit", at: queue,
-			caller: "__dev_queue_xmit",
+			caller: "__dev_queue_xmit", end: inQueue,
 		},
 		{
 			what: "tunnel full", transport: "udp", to: "10.5.3.2", port: 6103, packets: 15, device: "tunnel",

@@ -279,6 +279,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 			s.check(t, k, r.Dir, all, metrics)
 		})
 	}
+	t.Run("endings", func(t *testing.T) { checkEndings(t, k, all) })
 	if k.series == "6.12" {
 		t.Run("golden", func(t *testing.T) { checkGoldens(t, k, all) })
 	}
@@ -286,6 +287,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 
 func (s *scenario) check(t *testing.T, k *kernel, dir string, all []*journey, metrics families) {
 	for _, c := range s.claims {
+		c.end = c.end.at(k.series)
 		t.Run(c.what, func(t *testing.T) { c.check(t, all) })
 	}
 	for _, d := range s.drops {
