@@ -87,11 +87,28 @@ func readByUDP() ending {
 	}
 }
 
+// freedByDriver: once the device has sent it, by the softirq that is told so.
+func freedByDriver() ending { return released("sent by a device", "napi_consume_skb") }
+
+// headTaken: GRO has made a page of the packet's head.
+func headTaken() ending {
+	return ending{
+		what: "GRO has the head", function: "napi_skb_free_stolen_head",
+		caller: "napi_skb_finish|napi_gro_receive|gro_skb_finish|gro_receive_skb",
+	}
+}
+
+// reused: GRO has the pages, and the driver gets the rest for the next packet.
+func reused() ending {
+	return ending{what: "GRO, used again", function: "napi_reuse_skb", caller: "napi_frags_finish|napi_gro_frags"}
+}
+
 // endings are all rows that the ladder reaches.
 func endings() []ending {
 	return []ending{
 		consumed(), droppedAlone(), droppedInList(), released("free", "__kfree_skb"), mergedByGRO(), coalesced(), replaced(),
 		readByTCP(), closedOn(), readByUDP(),
+		freedByDriver(), headTaken(), reused(),
 	}
 }
 
@@ -190,4 +207,71 @@ func mergeEnds() []claim {
 
 func readEnds() []claim {
 	return []claim{{what: "end of a datagram that is read", transport: "udp", to: "10.11.11.2", port: 7019, end: readByUDP()}}
+}
+
+// wireClaims: what one network card sends is freed by its driver, which tells no
+// outcome; what the other receives was not made from it. Of what process nothing is
+// claimed: an interrupt out of user mode runs on the stack of the task.
+func wireClaims() []claim {
+	const a, b, port = "10.12.1.1", "10.12.1.2", 7041
+	isSent := func(j *journey) bool { return matches("eth0", j.interfaces()[0]) }
+	isReceived := func(j *journey) bool { return matches("eth1", j.interfaces()[0]) }
+	napi := "napi_gro_receive|gro_receive_skb"
+	held := claim{what: "a segment that GRO holds", transport: "tcp", to: b, port: port, which: isReceived, visits: tcpInput}
+	return []claim{
+		{
+			what: "request is sent", transport: "icmp", from: a, to: b, which: isSent, lineage: original, min: 2, max: 3,
+			path: []string{"ip_output", "sch_direct_xmit", sent, "napi_consume_skb"}, interfaces: []string{"eth0"},
+			wait: [2]string{sent, "napi_consume_skb"}, outcomes: []string{"transmitted"}, process: "ping", whole: true,
+		},
+		{
+			what: "end of requests", transport: "icmp", from: a, to: b, which: func(j *journey) bool {
+				return isSent(j) && freedByDriver().isOf(j)
+			}, min: 1, max: 3, end: freedByDriver(),
+		},
+		{
+			what: "request is received", transport: "icmp", from: a, to: b, which: isReceived, lineage: original, min: 3, max: 3,
+			path: []string{"eth_type_trans", napi, gro, "ip_rcv|ip_rcv_core", "icmp_rcv"}, interfaces: []string{"eth1"}, namespaces: 1,
+			outcomes: []string{"consumed"}, end: consumed(), whole: true,
+		},
+		{ // of a list of segments the function that sends them is handed the first
+			what: "segments are sent", transport: "tcp", from: a, to: b, port: port, which: isSent, lineage: "segment", min: 4, max: 400,
+			path: []string{"napi_consume_skb"}, outcomes: []string{"transmitted"}, maker: "skb_segment", whole: true,
+		},
+		{
+			what: "segments are merged", transport: "tcp", from: a, to: b, port: port, lineage: original, visits: "skb_gro_receive",
+			which: withOutcome("absorbed"), min: 1, max: 400, path: []string{napi, gro, "skb_gro_receive"}, interfaces: []string{"eth1"},
+			into: &held, end: headTaken(), whole: true,
+		},
+	}
+}
+
+// tapClaims: four segments at once out of memory that vhost has made packets of; then
+// segments whose headers are in the head that napi_get_frags gives and whose payload is
+// in a page.
+func tapClaims() []claim {
+	const from, to = "10.12.2.1", "10.12.2.254"
+	refused := drop{Reason: "NO_SOCKET", Subsystem: "core", Function: "tcp_v4_rcv"}
+	stream := func(what string, port int) claim {
+		return claim{what: what, transport: "tcp", from: from, to: to, port: port, lineage: original, interfaces: []string{"tap0"}, whole: true}
+	}
+	first := stream("first of four at once", 7031)
+	first.visits, first.drop, first.end = tcpInput, &refused, droppedAlone()
+	merged := stream("the others are merged", 7031)
+	merged.visits, merged.min, merged.max = "skb_gro_receive", 3, 3
+	merged.path, merged.into = []string{"napi_gro_receive|gro_receive_skb", gro, "skb_gro_receive", "napi_skb_free_stolen_head"}, &first
+	merged.outcomes, merged.end = []string{"absorbed"}, headTaken()
+	claims := []claim{first, merged}
+	for _, port := range []int{7032, 7033} {
+		all := stream("of one stream of two", port)
+		all.min, all.max, all.visits, all.path = 20, 20, gro, []string{"eth_type_trans", gro}
+		held := stream("held", port)
+		held.visits = tcpInput
+		again := stream("of one stream of two, merged", port)
+		again.min, again.max, again.visits, again.into = 1, 19, "skb_gro_receive", &held
+		again.which = reused().isOf
+		again.outcomes, again.end = []string{"absorbed"}, reused()
+		claims = append(claims, all, again)
+	}
+	return claims
 }

@@ -39,6 +39,8 @@ func ladder() []scenario {
 		{name: "retransmit", claims: retransmitClaims()},
 		{name: "waits", claims: append(waitsClaims(), readEnds()...)},
 		{name: "stale", claims: staleClaims()},
+		{name: "wire", claims: wireClaims()},
+		{name: "tap", claims: tapClaims()},
 		{name: "drops", dropped: networkDrops(), claims: errorClaims()},
 		{name: "drops-link", dropped: linkDrops()},
 	}
