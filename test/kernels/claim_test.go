@@ -34,7 +34,8 @@ type claim struct {
 	interfaces []string // all the packet is on, in this order
 	namespaces int      // how many the packet is in
 	outcomes   []string
-	drop       *drop     // Function may name alternatives: a|b
+	drop       *drop // Function may name alternatives: a|b
+	end        ending
 	wait       [2]string // from, to
 	into       *claim    // what it is merged into
 	maker      string    // what made it, by calling the function of the first hop
@@ -95,6 +96,9 @@ func (c *claim) checkOne(t *testing.T, j *journey) {
 	}
 	if c.into != nil && (j.absorber == nil || !c.into.fits(j.absorber)) {
 		t.Errorf("absorbed by %s: %v, want %s", j.AbsorbedBy, j.absorber, c.into.what)
+	}
+	if last := j.Hops[len(j.Hops)-1]; c.end.function != "" && !c.end.isOf(j) {
+		t.Errorf("ends by %s, which %s calls, want %s by %s", last.Function, last.Caller, c.end.function, c.end.caller)
 	}
 	c.checkOutcome(t, j)
 	c.checkProcess(t, j)

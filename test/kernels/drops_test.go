@@ -24,13 +24,15 @@ type dropped struct {
 	function  string // alternatives: a|b
 	device    string // whose packet it is then
 	path      []string
-	caller    string // of the function on other kernels
+	caller    string    // of the function on other kernels
+	calls     [2]string // who calls whom on the way: tells the place where the reason does not
 	packets   int
 	counted   string            // file with the kernel's own count, instead of packets
 	shared    bool              // TCP may drop others so; the count has as many as there are journeys
 	lineage   string            // of the packet that is dropped
 	on        map[string]string // reason on other kernels, by series
 	at        map[string]string // function on other kernels, by series
+	end       ending            // of a drop alone, if not said
 }
 
 // place is what the source of kernel k says of the drop.
@@ -46,6 +48,13 @@ func (d *dropped) place(k *kernel) drop {
 		p.Function = function
 	}
 	return p
+}
+
+func (d *dropped) ending(k *kernel) ending {
+	if d.end.function == "" {
+		return droppedAlone().at(k.series)
+	}
+	return d.end.at(k.series)
 }
 
 func (d *dropped) check(t *testing.T, k *kernel, dir string, all []*journey, metrics families) {
@@ -66,9 +75,15 @@ func (d *dropped) check(t *testing.T, k *kernel, dir string, all []*journey, met
 			return j.Flow.Destination.Address == d.to && j.Flow.Destination.Port == d.port
 		}))
 	}
-	one := claim{path: d.path, drop: &place, whole: true}
+	one := claim{path: d.path, drop: &place, end: d.ending(k), whole: true}
 	for _, j := range found {
 		one.checkOne(t, j)
+		if !j.calls(place.Function, one.end.caller) {
+			t.Errorf("%s does not call %s in %s", place.Function, one.end.caller, j)
+		}
+		if d.calls[0] != "" && !j.calls(d.calls[0], d.calls[1]) {
+			t.Errorf("%s does not call %s in %s", d.calls[0], d.calls[1], j)
+		}
 		if d.caller != "" && place.Function != d.function && !j.calls(d.caller, place.Function) {
 			t.Errorf("%s is not called by %s in %s", place.Function, d.caller, j)
 		}
@@ -144,12 +159,25 @@ func networkDrops() []dropped {
 			reason: "NETFILTER_DROP", function: "nf_hook_slow", path: []string{"ip_forward", "nf_hook_slow"},
 		},
 		{
+			what: "iptables drop, by nftables", transport: "udp", to: inB, port: 6021, packets: 3, device: "d-right",
+			reason: "NETFILTER_DROP", function: "nft_do_chain", path: []string{"ip_forward", "ip_output", "nf_hook_slow"},
+		},
+		{
+			what: "nft drop, IPv6", transport: "tcp", to: inB6, port: 6022, packets: 3, device: "d-left",
+			reason: "NETFILTER_DROP", function: "nft_do_chain", path: []string{"ip6_forward", "nf_hook_slow"},
+		},
+		{
+			what: "nft reject, IPv6", transport: "tcp", to: inB6, port: 6023, packets: 3, device: "d-west",
+			reason: "NETFILTER_DROP", function: "nft_do_chain", path: []string{"ip6_input", "nf_hook_slow", "nf_send_unreach6|icmp6_send"},
+		},
+		{
 			what: "no route", transport: "udp", to: "10.99.0.1", port: 6007, packets: 3, device: "d-left",
 			reason: "IP_INNOROUTES", function: "ip_error", path: []string{"ip_rcv", "ip_error", "__icmp_send"},
 		},
 		{ // -EHOSTUNREACH has no reason of its own
 			what: "unreachable route", transport: "udp", to: "10.98.0.1", port: 6008, packets: 3, device: "d-left",
 			reason: "NOT_SPECIFIED", function: "ip_error", path: []string{"ip_rcv", "ip_error"},
+			calls: [2]string{"ip_rcv_finish|ip_rcv|__netif_receive_skb_one_core", "ip_error"},
 		},
 		{
 			what: "no IPv6 route", transport: "udp", to: "fd00:99::1", port: 6007, packets: 3, device: "d-left",
@@ -165,11 +193,13 @@ func networkDrops() []dropped {
 		},
 		{ // reasons for martians since 6.14
 			what: "martian source", transport: "udp", from: "127.0.0.1", to: inB, port: 6010, packets: 3, device: "d-left",
-			reason: "NOT_SPECIFIED", on: map[string]string{"7": "IP_LOCALNET"}, function: finish, path: []string{"ip_rcv"},
+			reason: "NOT_SPECIFIED", on: map[string]string{"7": "IP_LOCALNET"}, function: finish,
+			path: []string{"ip_rcv", "ip_route_input_noref"}, calls: [2]string{finish, "ip_route_input_noref"},
 		},
 		{
 			what: "own address as source", transport: "tcp", from: inR, to: inB, port: 6011, packets: 3, device: "d-left",
-			reason: "NOT_SPECIFIED", on: map[string]string{"7": "IP_LOCAL_SOURCE"}, function: finish, path: []string{"ip_rcv"},
+			reason: "NOT_SPECIFIED", on: map[string]string{"7": "IP_LOCAL_SOURCE"}, function: finish,
+			path: []string{"ip_rcv", "ip_route_input_noref"}, calls: [2]string{finish, "ip_route_input_noref"},
 		},
 		{
 			what: "TTL exceeded", transport: "udp", to: inB, port: 6012, packets: 3, device: "d-left",
@@ -194,6 +224,7 @@ func networkDrops() []dropped {
 		{ // so does ndisc_error_report, which gives no reason
 			what: "IPv6 neighbour failure", transport: "udp", to: "fd00:4:2::99", port: 6014, packets: 3, device: "d-right",
 			reason: "NOT_SPECIFIED", function: "neigh_invalidate", path: []string{"ip6_forward", "__neigh_event_send", "ndisc_error_report"},
+			calls: [2]string{"neigh_invalidate", "ndisc_error_report"},
 		},
 		{
 			what: "bad IP checksum", transport: "udp", to: inR, port: 6015, packets: 3, device: "d-left",
@@ -249,23 +280,30 @@ func linkDrops() []dropped {
 	// own frees what queues dropped, and their own reasons lie in the packets. Who calls
 	// them tells the rest.
 	queue := map[string]string{"6.1": "kfree_skb_list_reason", "7": "__tcf_kfree_skb_list"}
+	inQueue := droppedInList()
+	inQueue.on["7"] = droppedAlone()
 	return []dropped{
 		{
 			what: "tbf full", transport: "udp", to: "10.5.1.2", port: 6101, packets: 18, device: "slow",
-			reason: "QDISC_DROP", on: map[string]string{"7": "qdisc GENERIC"}, function: "__dev_queue_xmit", at: queue, caller: "__dev_queue_xmit",
+			reason: "QDISC_DROP", on: map[string]string{"7": "qdisc GENERIC"}, function: "__dev_queue_xmit", at: queue, caller: "__dev_queue_xmit", end: inQueue,
 		},
 		{
 			what: "fq flow full", transport: "udp", to: "10.5.2.2", port: 6102, packets: 14, device: "fair",
 			reason: "QDISC_DROP", on: map[string]string{"6.12": "FQ_FLOW_LIMIT", "7": "qdisc FLOW_LIMIT"}, function: "__dev_queue_xmit", at: queue,
-			caller: "__dev_queue_xmit",
+			caller: "__dev_queue_xmit", end: inQueue,
 		},
 		{
 			what: "tunnel full", transport: "udp", to: "10.5.3.2", port: 6103, packets: 15, device: "tunnel",
 			reason: "FULL_RING", function: "tun_net_xmit", path: []string{"__dev_queue_xmit", sent},
 		},
+		{ // tun_ptr_free ends in a jump; no reason for what nobody took out
+			what: "tunnel closed", transport: "udp", to: "10.5.3.2", port: 6103, packets: 5, device: "tunnel",
+			reason: "NOT_SPECIFIED", function: "tun_ptr_free|tun_queue_purge|__tun_detach", path: []string{"__dev_queue_xmit", sent},
+		},
 		{ // no reason for XDP_DROP
 			what: "generic XDP", transport: "udp", to: "10.5.4.2", port: 6104, packets: 3, device: "generic",
 			reason: "NOT_SPECIFIED", function: "netif_receive_generic_xdp|do_xdp_generic", path: []string{sent, backlog, received},
+			calls: [2]string{"netif_receive_generic_xdp|do_xdp_generic", "bpf_prog_run_generic_xdp"},
 		},
 		{ // XDP gets a copy with room before it
 			what: "native XDP", transport: "udp", to: "10.5.5.2", port: 6105, packets: 3, device: "native", lineage: "copy",
@@ -274,6 +312,7 @@ func linkDrops() []dropped {
 		{ // no reason for VLAN filtering
 			what: "bridge VLAN filter", transport: "udp", to: "10.5.6.2", port: 6106, packets: 3, device: "port",
 			reason: "NOT_SPECIFIED", function: "__allowed_ingress|br_allowed_ingress", path: []string{sent, backlog, received, "br_handle_frame"},
+			calls: [2]string{"br_handle_frame_finish|br_handle_frame", "br_allowed_ingress"},
 		},
 	}
 }

@@ -312,8 +312,9 @@ func (j *journey) visits(function string) bool {
 	return slices.ContainsFunc(j.Hops, func(h hop) bool { return matches(function, h.Function) })
 }
 
+// calls reports whether one function calls another on the way; each may name alternatives.
 func (j *journey) calls(caller, function string) bool {
-	return slices.ContainsFunc(j.Hops, func(h hop) bool { return h.Caller == caller && h.Function == function })
+	return slices.ContainsFunc(j.Hops, func(h hop) bool { return matches(caller, h.Caller) && matches(function, h.Function) })
 }
 
 func matches(pattern, name string) bool {

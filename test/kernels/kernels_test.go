@@ -105,10 +105,11 @@ func (k *kernel) test(t *testing.T, binary string) {
 	cfg := vm.Config{
 		Kernel:  k.series,
 		Modules: modules(),
-		Tools:   []string{"socat", "capsh", "iptables-legacy"},
+		Tools:   []string{"socat", "capsh", "iptables-legacy", "iptables-nft"},
 		Files:   guestFiles(t, binary),
 		Memory:  "3G",
 		SMP:     2,
+		Wire:    true,
 		Timeout: 20*time.Minute + stressTimeout(),
 		Dir:     resultDir(t),
 		Append:  "rcupdate.rcu_expedited=1", // detaching 1,500 kprobes waits for as many grace periods
@@ -217,8 +218,8 @@ func modules() []string {
 		"veth", "bridge", "8021q", "dummy", "tun",
 		"sch_netem", "sch_tbf", "sch_fq", "sch_ingress", "cls_flower", "act_gact", "act_mirred",
 		"vxlan", "ipip", "ip_gre",
-		"nf_tables", "nft_chain_nat", "nft_nat", "nft_ct", "nft_reject_ipv4", "iptable_filter", "xt_tcpudp",
-		"vsock_loopback",
+		"nf_tables", "nft_chain_nat", "nft_nat", "nft_ct", "nft_reject_ipv4", "nft_reject_ipv6", "iptable_filter", "xt_tcpudp",
+		"vsock_loopback", "virtio_net", "vhost_net",
 	}
 }
 
@@ -313,6 +314,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 			s.check(t, k, r.Dir, all, metrics)
 		})
 	}
+	t.Run("endings", func(t *testing.T) { checkEndings(t, k, all) })
 	if k.series == "6.12" {
 		t.Run("golden", func(t *testing.T) { checkGoldens(t, k, all) })
 	}
@@ -320,6 +322,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 
 func (s *scenario) check(t *testing.T, k *kernel, dir string, all []*journey, metrics families) {
 	for _, c := range s.claims {
+		c.end = c.end.at(k.series)
 		t.Run(c.what, func(t *testing.T) { c.check(t, all) })
 	}
 	for _, d := range s.drops {

@@ -80,6 +80,9 @@ func arguments(cfg Config, a *assets, initramfs, archive string) []string {
 		"-device", "virtio-serial-pci,ioeventfd=off", "-chardev", "file,id=results,path=" + archive,
 		"-device", "virtserialport,chardev=results,name=" + plan.Port,
 	}
+	if cfg.Wire {
+		args = append(args, wire()...)
+	}
 	if cfg.ICount {
 		// What QEMU does in its own time, between instructions that the host
 		// picks, changes the count: hence a console and a port that are written
@@ -89,6 +92,18 @@ func arguments(cfg Config, a *assets, initramfs, archive string) []string {
 	}
 	return append(args, "-accel", "tcg,thread=multi",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console")
+}
+
+// wire is two network devices on one hub. Each packet that comes in has a buffer of
+// its own, as the simplest of real devices have it.
+func wire() []string {
+	var args []string
+	for i, end := range []string{"near", "far"} {
+		args = append(args, "-netdev", "hubport,hubid=0,id="+end, "-device",
+			fmt.Sprintf("virtio-net-pci,netdev=%s,mac=02:00:00:77:00:0%d,romfile=,ioeventfd=off,mrg_rxbuf=off,guest_tso4=off,guest_tso6=off,guest_ufo=off,guest_ecn=off",
+				end, i+1))
+	}
+	return args
 }
 
 // consoleFile is where the console of a machine that counts instructions goes.

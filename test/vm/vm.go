@@ -36,6 +36,7 @@ type Config struct {
 	Scenarios []Scenario        // or several, run in this order
 	SMP       int               // processors, 2 if zero
 	Memory    string            // QEMU's notation, "1G" if empty
+	Wire      bool              // virtio network devices eth0 and eth1, down, with a wire between them; module virtio_net drives them
 	ICount    bool              // one processor, time counted in instructions; equal machines take equal time
 	Timeout   time.Duration     // for the machine from start to end, 3 minutes if zero
 	Append    string            // more of the kernel's command line

@@ -13,8 +13,8 @@ const (
 	// Ends: at the entry of this function the packet's life is over, whoever
 	// else holds its memory.
 	Ends
-	// Late: runs after the end (destructors) as well as on live packets, so it
-	// continues journeys but never starts one.
+	// Late: runs after the end (destructors), or before a packet has its data, as well
+	// as on live packets, so it continues journeys but never starts one.
 	Late
 	// Makes: its first argument is a packet made from its second.
 	Makes
@@ -43,7 +43,8 @@ func LifeOf(function string) Life {
 		"sock_edemux", "sock_rmem_free", "tcp_wfree", "tpacket_destruct_skb", "netlink_skb_destructor",
 		"unix_destruct_scm", "unix_wfree", "xsk_destruct_skb", "sctp_wfree", "kcm_rfree", "rfcomm_wfree",
 		"mptcp_rfree", "skb_orphan_partial",
-		"napi_consume_skb": // also frees what skb_attempt_defer_free() left
+		"napi_consume_skb",            // also frees what skb_attempt_defer_free() left
+		"skb_copy_datagram_from_iter": // what napi_reuse_skb() ended has the headers of the packet before
 		return Late
 	case "__copy_skb_header", // clones, copies, segments
 		"ip_copy_metadata", "ip6_copy_metadata": // fragments
@@ -98,7 +99,8 @@ func Evidence(function string) (Outcome, bool) {
 		"tcp_v6_do_rcv", "tcp_rcv_state_process", "tcp_add_backlog",
 		"skb:skb_copy_datagram_iovec":
 		return Delivered, true
-	case "dev_hard_start_xmit", "net:net_dev_start_xmit":
+	case "dev_hard_start_xmit", "net:net_dev_start_xmit",
+		"skb_clone_tx_timestamp": // of a list dev_hard_start_xmit visits the first only; drivers call this for each
 		return Transmitted, true
 	case "napi_skb_free_stolen_head", "inet_frag_queue_insert":
 		return Absorbed, true

@@ -104,13 +104,15 @@ func (p *packet) setPorts() {
 const (
 	tcpSYN = 0x02
 	tcpACK = 0x10
+
+	tcpPayload = 10 // of each segment that is no SYN
 )
 
 func tcpSegment(sequence, acknowledged uint32, flags byte) []byte {
-	const header, payload = 20, 10
+	const header = 20
 	size := header
 	if flags&tcpSYN == 0 {
-		size += payload
+		size += tcpPayload
 	}
 	segment := make([]byte, size)
 	binary.BigEndian.PutUint32(segment[4:], sequence)

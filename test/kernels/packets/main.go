@@ -14,11 +14,12 @@
 //	packets tun -name tun0                           a tunnel that nobody reads
 //	packets xdp -device east                         an XDP program that drops
 //	packets tap -device east -count 9                a packet socket that reads
+//	packets feed -name tap0 -from … -to …            TCP segments, into a tap device
 //
 //	packets audit -port 7100                         journeys, for those of two packets
 //
-// sink, tun and xdp print "ready" and wait for SIGTERM; tap prints it and ends
-// when it has read so many, or with -count 0 as they do.
+// sink, tun and xdp print "ready" and wait for SIGTERM, and so does feed when it has
+// sent all; tap prints it and ends when it has read so many, or with -count 0 as they do.
 package main
 
 import (
@@ -33,9 +34,9 @@ import (
 func main() {
 	commands := map[string]func([]string) error{
 		"udp": sendDatagrams, "frame": sendFrames, "beyond": sendBeyond, "sink": openSink, "tun": openTunnel, "xdp": attachXDP,
-		"segments": sendSegments, "tap": tapDevice, "audit": auditJourneys,
+		"segments": sendSegments, "tap": tapDevice, "audit": auditJourneys, "feed": feedTap,
 	}
-	err := errors.New("usage: packets udp|frame|beyond|segments|sink|tun|xdp|tap|audit")
+	err := errors.New("usage: packets udp|frame|beyond|segments|sink|tun|xdp|tap|feed|audit")
 	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
 		err = commands[os.Args[1]](os.Args[2:])
 	}

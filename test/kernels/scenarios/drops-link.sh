@@ -22,7 +22,7 @@ in_a tc -s qdisc show dev slow | grep 'dropped 18,'
 in_a tc -s qdisc show dev fair | grep 'dropped 14,'
 
 # A tunnel with room for 5 packets that nobody takes out.
-in_a packets tun -name tunnel >"$OUT.tun" &
+ip netns exec link-a packets tun -name tunnel >"$OUT.tun" &
 tunnel=$!
 await 10 grep -q ready "$OUT.tun"
 ip -n link-a link set tunnel txqueuelen 5

@@ -37,6 +37,19 @@ in_b nft list ruleset | grep 'counter packets 3 '
 in_r iptables-legacy -A FORWARD -p udp --dport 6006 -j DROP
 udp -to 10.4.2.2:6006
 in_r iptables-legacy -nvL FORWARD | grep ' 3 .*DROP'
+in_r iptables-nft -t mangle -A POSTROUTING -p udp --dport 6021 -j DROP
+udp -to 10.4.2.2:6021
+in_r iptables-nft -t mangle -nvL POSTROUTING | grep ' 3 .*DROP'
+in_r nft add table ip6 filter
+in_r nft add chain ip6 filter forward '{ type filter hook forward priority filter; }'
+in_r nft add rule ip6 filter forward tcp dport 6022 counter drop
+in_b nft add table ip6 filter
+in_b nft add chain ip6 filter in '{ type filter hook input priority filter; }'
+in_b nft add rule ip6 filter in tcp dport 6023 counter reject
+frame -kind tcp -from '[fd00:4:1::1]:999' -to '[fd00:4:2::2]:6022'
+frame -kind tcp -from '[fd00:4:1::1]:999' -to '[fd00:4:2::2]:6023'
+in_r nft list table ip6 filter | grep 'counter packets 3 '
+in_b nft list table ip6 filter | grep 'counter packets 3 '
 
 # Routing: no route, a route that says no, the wrong way for this source, a source
 # that cannot be.
