@@ -22,9 +22,27 @@ static __always_inline u64 next_id(void)
 	return ((u64)bpf_get_smp_processor_id() << 40) | (__sync_fetch_and_add(last, 1) + 1);
 }
 
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h; has no registers of user mode */
+
+/*
+ * Has an interrupt taken the task out of user mode? It runs on the task's own stack
+ * (call_on_irqstack_cond), and so do the softirqs after it. In place of a system
+ * call's number it leaves -1 (idtentry_body, arch/x86/entry/entry_64.S).
+ */
+static __always_inline bool interrupts_user(u64 task)
+{
+	struct pt_regs *user = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	long call = 0;
+
+	if (LOAD(task, struct task_struct, flags) & PF_KTHREAD)
+		return false;
+	bpf_probe_read_kernel(&call, sizeof(call), &user->orig_ax);
+	return call == -1;
+}
+
 /*
  * The running task is the packet's process only if the hop runs on the task's
- * own stack; an interrupt that lands on it has its own.
+ * own stack, which an interrupt mostly has not, and in a system call.
  */
 static __always_inline void note_process(struct record *r, u64 stack_pointer)
 {
@@ -34,7 +52,7 @@ static __always_inline void note_process(struct record *r, u64 stack_pointer)
 	r->pid = 0;
 	r->cgroup = 0;
 	__builtin_memset(r->command, 0, NAME_SIZE);
-	if (stack_pointer - stack >= STACK_SIZE)
+	if (stack_pointer - stack >= STACK_SIZE || interrupts_user(task))
 		return;
 	r->pid = bpf_get_current_pid_tgid() >> 32;
 	if (!r->pid)

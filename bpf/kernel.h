@@ -76,6 +76,7 @@ struct sk_buff___with_vlan_present {
 
 struct task_struct {
 	void *stack;
+	unsigned int flags;
 };
 
 /* What lies in sk_buff.cb while a queueing discipline has the packet. */

@@ -210,8 +210,8 @@ func readEnds() []claim {
 }
 
 // wireClaims: what one network card sends is freed by its driver, which tells no
-// outcome; what the other receives was not made from it. Of what process nothing is
-// claimed: an interrupt out of user mode runs on the stack of the task.
+// outcome; what the other receives was not made from it. It is
+// no process', though an interrupt out of user mode runs on the stack of one.
 func wireClaims() []claim {
 	const a, b, port = "10.12.1.1", "10.12.1.2", 7041
 	isSent := func(j *journey) bool { return matches("eth0", j.interfaces()[0]) }
@@ -232,7 +232,7 @@ func wireClaims() []claim {
 		{
 			what: "request is received", transport: "icmp", from: a, to: b, which: isReceived, lineage: original, min: 3, max: 3,
 			path: []string{"eth_type_trans", napi, gro, "ip_rcv|ip_rcv_core", "icmp_rcv"}, interfaces: []string{"eth1"}, namespaces: 1,
-			outcomes: []string{"consumed"}, end: consumed(), whole: true,
+			outcomes: []string{"consumed"}, end: consumed(), noProcess: true, whole: true,
 		},
 		{ // of a list of segments the function that sends them is handed the first
 			what: "segments are sent", transport: "tcp", from: a, to: b, port: port, which: isSent, lineage: "segment", min: 4, max: 400,
