@@ -33,6 +33,7 @@ func ladder() []scenario {
 		{name: "dnat", claims: dnatClaims()},
 		{name: "bridge", claims: bridgeClaims()},
 		{name: "fragment6", claims: fragment6Claims()},
+		{name: "narrow", claims: narrowClaims()},
 		{name: "segment", claims: segmentClaims()},
 		{name: "copies", claims: copiesClaims()},
 		{name: "tunnel", claims: tunnelClaims()},
@@ -69,40 +70,6 @@ func pingClaims() []claim {
 			what: "reply, as ping gets it", transport: "icmp", from: "10.1.1.2", to: "10.1.1.1", visits: "raw_rcv",
 			lineage: "clone", outcomes: []string{"delivered"}, whole: true,
 		},
-	}
-}
-
-func fragmentClaims() []claim {
-	const a, b = "10.1.2.1", "10.1.2.2"
-	return []claim{
-		{what: "request is cut", transport: "icmp", from: a, to: b, visits: "ip_do_fragment", whole: true, also: shrinks},
-		{what: "request has two fragments", transport: "icmp", from: a, to: b, visits: sent, min: 2, max: 2, whole: true},
-		{what: "request is put together", transport: "icmp", from: a, to: b, visits: "icmp_rcv", whole: true},
-		{what: "reply is cut", transport: "icmp", from: b, to: a, visits: "ip_do_fragment", whole: true, also: shrinks},
-		{what: "reply has two fragments", transport: "icmp", from: b, to: a, visits: sent, min: 2, max: 2, whole: true},
-		{
-			what: "datagram becomes its first fragment", transport: "udp", from: a, to: b, port: 7000, visits: "ip_do_fragment",
-			path: []string{"ip_do_fragment", sent, backlog, received, "ip_rcv", "ip_defrag"}, namespaces: 2, process: "socat", whole: true,
-		},
-		{
-			// It has no header at first: its flow is that of the packet it is cut from.
-			what: "its second fragment is made of it", transport: "udp", from: a, to: b, port: 7000, visits: "ip_copy_metadata",
-			path:    []string{"ip_copy_metadata", "ip_finish_output2", sent, backlog, received, "ip_rcv", "ip_local_deliver", "ip_defrag"},
-			lineage: "fragment", namespaces: 2, whole: true,
-		},
-	}
-}
-
-// shrinks: what ip_do_fragment gets is 1,800 bytes, ICMP and IP headers, and
-// what is sent of it fills the MTU, an Ethernet header before it.
-func shrinks(t *testing.T, j *journey) {
-	t.Helper()
-	lengths := make(map[string]uint32)
-	for _, h := range j.Hops {
-		lengths[h.Function] = *h.Length
-	}
-	if cut, out := lengths["ip_do_fragment"], lengths[sent]; cut != 1828 || out != 1514 {
-		t.Errorf("length %d at ip_do_fragment, %d at %s, want 1828 and 1514", cut, out, sent)
 	}
 }
 

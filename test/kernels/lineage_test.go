@@ -4,7 +4,10 @@
 
 package kernels
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // What is made of what, and where packets wait, as net/ of Debian's linux-source
 // 6.1.192, 6.12.118 and 7.3.4 has it.
@@ -15,6 +18,93 @@ const (
 	tcpInput  = "tcp_v4_rcv"
 	gro       = "dev_gro_receive"
 )
+
+// fragmentClaims: an echo, its reply and a datagram become two fragments each.
+func fragmentClaims() []claim {
+	const a, b = "10.1.2.1", "10.1.2.2"
+	request := claim{what: "request", transport: "icmp", from: a, to: b, process: "ping", also: shrinks}
+	echo := claim{visits: "icmp_echo", outcomes: []string{"consumed"}}
+	reply := claim{what: "reply", transport: "icmp", from: b, to: a, noProcess: true, also: shrinks}
+	datagram := claim{what: "datagram", transport: "udp", from: a, to: b, port: 7000, process: "socat"}
+	return slices.Concat(
+		fragmentFamily(request, echo),
+		fragmentFamily(reply, claim{visits: "raw_local_deliver"}),
+		fragmentFamily(datagram, claim{visits: udpInput, outcomes: []string{"delivered"}}),
+	)
+}
+
+// fragmentFamily: where the data came in parts that fit, ip_do_fragment makes a
+// packet of each, with the one before as its model (ip_fraglist_prepare); all is put
+// together again as inet_frag_reasm_prepare does it, which is told that the first is
+// before the last. whole is to say what the datagram is, together what it is at the end.
+func fragmentFamily(whole, together claim) []claim {
+	what, arrives := whole.what, []string{sent, backlog, received, "ip_rcv", "ip_local_deliver", "ip_defrag", "inet_frag_queue_insert"}
+	first := whole
+	first.what, first.lineage, first.visits = what+" becomes its first fragment", original, "ip_do_fragment"
+	first.path, first.namespaces = append([]string{"ip_output", "ip_do_fragment"}, arrives...), 2
+	first.wait, first.outcomes, first.whole = [2]string{"inet_frag_queue_insert", "inet_frag_reasm_prepare"}, []string{"absorbed"}, true
+	second := claim{
+		// It has no header at first: its flow is that of the packet it is cut from.
+		what: "second fragment of the " + what, transport: whole.transport, from: whole.from, to: whole.to, port: whole.port,
+		lineage: "fragment", of: &first, maker: "ip_fraglist_prepare|ip_do_fragment",
+		path: append([]string{"ip_copy_metadata", "ip_finish_output2"}, arrives...), namespaces: 2,
+		outcomes: []string{"absorbed"}, whole: true,
+	}
+	// The second comes last: it ends, a clone of it goes into the list, and its memory
+	// becomes the datagram, a clone of the first (skb_morph).
+	together.what, together.transport, together.from, together.to = what+" is put together", whole.transport, whole.from, whole.to
+	together.port, together.lineage, together.of, together.whole = whole.port, "clone", &first, true
+	together.maker = "skb_morph|__skb_clone"
+	clone := claim{
+		what: "clone of the second fragment of the " + what, transport: whole.transport, from: whole.from, to: whole.to, port: whole.port,
+		lineage: "clone", of: &second, maker: "skb_clone|__skb_clone", outcomes: []string{"absorbed"}, into: &together, whole: true,
+	}
+	return []claim{first, second, clone, together}
+}
+
+// shrinks: what ip_do_fragment gets is 1,800 bytes, ICMP and IP headers, and
+// what is sent of it fills the MTU, an Ethernet header before it.
+func shrinks(t *testing.T, j *journey) {
+	t.Helper()
+	lengths := make(map[string]uint32)
+	for _, h := range j.Hops {
+		lengths[h.Function] = *h.Length
+	}
+	if cut, out := lengths["ip_do_fragment"], lengths[sent]; cut != 1828 || out != 1514 {
+		t.Errorf("length %d at ip_do_fragment, %d at %s, want 1828 and 1514", cut, out, sent)
+	}
+}
+
+// narrowClaims: ip_do_fragment copies parts of a packet that has come in one piece,
+// and then is done with it.
+func narrowClaims() []claim {
+	const a, b, port = "10.11.12.1", "10.11.13.2", 7023
+	whole := claim{
+		what: "datagram is copied into fragments", transport: "udp", from: a, to: b, port: port, lineage: original,
+		path:       []string{"ip_output", sent, backlog, received, "ip_rcv", "ip_forward", "ip_output", "ip_do_fragment"},
+		interfaces: []string{"east", "left", "right"}, namespaces: 2,
+		outcomes: []string{"consumed"}, process: "packets", whole: true,
+	}
+	pieces := claim{
+		what: "fragments", transport: "udp", from: a, to: b, port: port, lineage: "fragment", of: &whole, min: 2, max: 2,
+		maker: "ip_frag_next|ip_do_fragment", interfaces: []string{"right", "west"}, namespaces: 2,
+		path: []string{
+			"ip_copy_metadata", "ip_finish_output2", sent, backlog, received,
+			"ip_rcv", "ip_local_deliver", "ip_defrag", "inet_frag_queue_insert",
+		},
+		outcomes: []string{"absorbed"}, whole: true,
+	}
+	datagram := claim{
+		what: "datagram put together", of: &pieces, lineage: "clone", visits: udpInput, maker: "skb_morph|__skb_clone",
+		outcomes: []string{"delivered"}, whole: true,
+	}
+	clone := claim{
+		what: "clone of the last fragment", of: &pieces, lineage: "clone", maker: "skb_clone|__skb_clone",
+		which:    func(j *journey) bool { return !j.visits(udpInput) },
+		outcomes: []string{"absorbed"}, into: &datagram, whole: true,
+	}
+	return []claim{whole, pieces, clone, datagram}
+}
 
 // fragment6Claims: where the data came in parts that fit, ip6_fragment makes a
 // packet of each, with the one before as its model. Else it copies parts of what
@@ -45,16 +135,16 @@ func fragment6Claims() []claim {
 		maker: "ip6_frag_next|ip6_fragment", path: arrives, outcomes: absorbed, whole: true,
 	}
 	// The fragment that comes last ends; a clone of it goes into the list, and its own
-	// memory becomes the packet, a copy of the first (skb_morph).
+	// memory becomes the packet, a clone of the first (skb_morph).
 	clone := claim{
 		what: "clone of the last fragment", lineage: "clone", of: &third, maker: "skb_clone|__skb_clone", outcomes: absorbed, whole: true,
 	}
 	echo := claim{
-		what: "put together", of: &first, visits: "icmpv6_rcv", maker: "skb_morph|__skb_clone",
+		what: "put together", of: &first, lineage: "clone", visits: "icmpv6_rcv", maker: "skb_morph|__skb_clone",
 		outcomes: []string{"consumed", "dropped"}, also: icmpv6Drops, whole: true,
 	}
 	datagram := claim{
-		what: "datagram put together", of: &copied, visits: udp6Input, maker: "skb_morph|__skb_clone",
+		what: "datagram put together", of: &copied, lineage: "clone", visits: udp6Input, maker: "skb_morph|__skb_clone",
 		outcomes: []string{"delivered"}, whole: true,
 	}
 	second.into, clone.into = &echo, &echo
@@ -145,6 +235,8 @@ func copiesClaims() []claim {
 	}
 	mirror := clone(&mirrored, "its mirror image", 1)
 	mirror.visits, mirror.interfaces, mirror.outcomes = sent, []string{"left", "mirror"}, []string{"transmitted"}
+	heard := clone(&mirrored, "what its taps get", 2)
+	heard.visits, heard.outcomes = "skb_copy_datagram_iter", []string{"delivered"}
 	tapped := claim{
 		what: "tapped only", transport: "udp", to: b, port: 7017, lineage: original,
 		path:       []string{sent, "skb_clone", backlog, received, "packet_rcv", "skb_clone", "ip_rcv", udpInput},
@@ -154,7 +246,7 @@ func copiesClaims() []claim {
 	taps.path, taps.outcomes = []string{"skb_copy_datagram_iter"}, []string{"delivered"}
 	onWayOut := clone(&tapped, "of these, on the way out", 1)
 	onWayOut.visits, onWayOut.path = "packet_rcv", []string{"packet_rcv", "skb_copy_datagram_iter"}
-	return []claim{flooded, toPorts, multicast, toGroup, mirrored, mirror, tapped, taps, onWayOut}
+	return []claim{flooded, toPorts, multicast, toGroup, mirrored, mirror, heard, tapped, taps, onWayOut}
 }
 
 // tunnelClaims: the packet gets headers before its own, and loses them again.

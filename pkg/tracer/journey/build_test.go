@@ -368,6 +368,7 @@ func TestLineage(t *testing.T) {
 	}{
 		"no parent":     {first: "ip_output", want: Original},
 		"clone":         {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "skb_clone"}, want: Clone, hop: 4},
+		"morph":         {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "skb_morph"}, want: Clone, hop: 4},
 		"copy":          {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "__pskb_copy_fclone"}, want: Copy, hop: 4},
 		"segment":       {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "skb_segment"}, want: Segment, hop: 4},
 		"fragment":      {first: "ip_copy_metadata", parent: &Parent{ID: 1, Hop: 4, Maker: "ip_do_fragment"}, want: Fragment, hop: 4},

@@ -140,7 +140,8 @@ func lineageOf(maker string, visits []Visit) Lineage {
 		return Fragment
 	}
 	switch {
-	case strings.Contains(maker, "clone") && !strings.Contains(maker, "copy"):
+	case strings.Contains(maker, "clone") && !strings.Contains(maker, "copy"),
+		maker == "skb_morph": // a clone in the memory of a packet that has ended; on 6.1 __skb_clone makes it
 		return Clone
 	case strings.Contains(maker, "segment"):
 		return Segment
