@@ -25,7 +25,10 @@ import (
 	"github.com/skbpath/skbpath/test/vm"
 )
 
-var only = flag.String("parts", "", "run only these parts, e.g. ladder,books")
+var (
+	only          = flag.String("parts", "", "run only these parts, e.g. ladder,books")
+	onlyScenarios = flag.String("scenarios", "", "run only these scenarios of the ladder, e.g. ping,copies")
+)
 
 // kernel is one that the binary must work on, and by what mechanism.
 type kernel struct {
@@ -47,12 +50,21 @@ type part struct {
 
 func kernelsUnderTest() []kernel {
 	return []kernel{
-		{series: "6.1", backend: "kprobe", parts: []part{usagePart(olderUsageCases()), ladderPart(), booksPart(), containerPart()}},
+		{series: "6.1", backend: "kprobe", parts: []part{
+			usagePart(olderUsageCases()), ladderPart(), booksPart(), optionsPart(descendantCases(), "fragment", "fragment6", "copies"), containerPart(),
+		}},
 		{series: "6.12", backend: "kprobe-multi", parts: []part{
-			ladderPart(), booksPart(), stressPart(), filtersPart(), optionsPart(optionCases(), "ping", "fragment", "nft-drop", "dnat", "bridge", "parked"),
+			ladderPart(), booksPart(), stressPart(), filtersPart(),
+			optionsPart(
+				slices.Concat(optionCases(), descendantCases()),
+				"ping", "fragment", "nft-drop", "dnat", "bridge", "parked", "fragment6", "copies",
+			),
 			usagePart(usageCases()), containerPart(), programsPart(),
 		}},
-		{series: "7", backend: "kprobe-multi", parts: []part{ladderPart(), booksPart(), stressPart(), optionsPart(optionCases()[:1], "dnat")}},
+		{series: "7", backend: "kprobe-multi", parts: []part{
+			ladderPart(), booksPart(), stressPart(),
+			optionsPart(slices.Concat(optionCases()[:1], descendantCases()), "dnat", "fragment", "fragment6", "copies"),
+		}},
 	}
 }
 
@@ -243,13 +255,19 @@ func ladderPart() part {
 		name: "ladder",
 		build: func(*testing.T, *kernel) vm.Scenario {
 			var names []string
-			for _, s := range ladder() {
+			for _, s := range chosenScenarios() {
 				names = append(names, s.name)
 			}
 			return vm.Scenario{Name: "ladder", Script: "set -- " + strings.Join(names, " ") + "\n. /guest/ladder.sh\n"}
 		},
 		check: checkLadder,
 	}
+}
+
+func chosenScenarios() []scenario {
+	return slices.DeleteFunc(ladder(), func(s scenario) bool {
+		return *onlyScenarios != "" && !slices.Contains(strings.Split(*onlyScenarios, ","), s.name)
+	})
 }
 
 func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
@@ -270,7 +288,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 	checkLineage(t, all)
 	metrics := parseMetrics(t, file("metrics"))
 	checkLosses(t, metrics)
-	for _, s := range ladder() {
+	for _, s := range chosenScenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			status := strings.TrimSpace(readText(t, file(s.name+".status")))
 			if status != "0" {
@@ -279,7 +297,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 			s.check(t, k, r.Dir, all, metrics)
 		})
 	}
-	if k.series == "6.12" {
+	if k.series == "6.12" && *onlyScenarios == "" {
 		t.Run("golden", func(t *testing.T) { checkGoldens(t, k, all) })
 	}
 }
