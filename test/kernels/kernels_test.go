@@ -51,19 +51,15 @@ type part struct {
 func kernelsUnderTest() []kernel {
 	return []kernel{
 		{series: "6.1", backend: "kprobe", parts: []part{
-			usagePart(olderUsageCases()), ladderPart(), booksPart(), optionsPart(descendantCases(), "fragment", "fragment6", "copies"), containerPart(),
+			usagePart(olderUsageCases()), ladderPart(), booksPart(), descendantsPart(), containerPart(),
 		}},
 		{series: "6.12", backend: "kprobe-multi", parts: []part{
 			ladderPart(), booksPart(), stressPart(), filtersPart(),
-			optionsPart(
-				slices.Concat(optionCases(), descendantCases()),
-				"ping", "fragment", "nft-drop", "dnat", "bridge", "parked", "fragment6", "copies",
-			),
+			optionsPart("options", optionCases(), "ping", "fragment", "nft-drop", "dnat", "bridge", "parked"), descendantsPart(),
 			usagePart(usageCases()), containerPart(), programsPart(),
 		}},
 		{series: "7", backend: "kprobe-multi", parts: []part{
-			ladderPart(), booksPart(), stressPart(),
-			optionsPart(slices.Concat(optionCases()[:1], descendantCases()), "dnat", "fragment", "fragment6", "copies"),
+			ladderPart(), booksPart(), stressPart(), optionsPart("options", optionCases()[:1], "dnat"), descendantsPart(),
 		}},
 	}
 }
@@ -195,7 +191,7 @@ func modules() []string {
 		"veth", "bridge", "8021q", "dummy", "tun",
 		"sch_netem", "sch_tbf", "sch_fq", "sch_ingress", "cls_flower", "act_gact", "act_mirred",
 		"vxlan", "ipip", "ip_gre",
-		"nf_tables", "nft_chain_nat", "nft_nat", "nft_ct", "nft_reject_ipv4", "iptable_filter", "xt_tcpudp",
+		"nf_tables", "nft_chain_nat", "nft_nat", "nft_ct", "nft_reject_ipv4", "nft_dup_ipv4", "iptable_filter", "xt_tcpudp",
 		"vsock_loopback",
 	}
 }

@@ -36,6 +36,8 @@ func ladder() []scenario {
 		{name: "narrow", claims: narrowClaims()},
 		{name: "segment", claims: segmentClaims()},
 		{name: "copies", claims: copiesClaims()},
+		{name: "detours", claims: detoursClaims()},
+		{name: "list", claims: listClaims()},
 		{name: "tunnel", claims: tunnelClaims()},
 		{name: "retransmit", claims: retransmitClaims()},
 		{name: "waits", claims: waitsClaims()},
@@ -52,6 +54,18 @@ func pingClaims() []claim {
 			path: []string{
 				"ip_output", "ip_finish_output2", sent, backlog,
 				received, "ip_rcv", "ip_local_deliver", "icmp_rcv", "icmp_echo",
+			},
+			// As the machine code of all three kernels has it: what ends in a jump is not around
+			// what it jumps to, though the source calls it there.
+			nested: [][]string{
+				{"__dev_queue_xmit", sent, "veth_xmit", "netif_rx_internal", backlog},
+				{"__netif_receive_skb_one_core", "ip_rcv", "ip_rcv_core"},
+				{"__netif_receive_skb_one_core", "ip_local_deliver"},
+				{"__netif_receive_skb_one_core", "ip_local_deliver_finish", "ip_protocol_deliver_rcu", "icmp_rcv", "icmp_echo"},
+			},
+			jumps: [][2]string{
+				{"ip_finish_output", "__ip_finish_output"}, {"__netif_receive_skb", "__netif_receive_skb_one_core"},
+				{"ip_rcv", "ip_local_deliver"},
 			},
 			interfaces: []string{"east", "west"}, namespaces: 2,
 			outcomes: []string{"consumed"},
@@ -124,6 +138,7 @@ func tcpClaims() []claim {
 				"ip_output", sent, backlog, received, "ip_rcv", "ip_local_deliver",
 				"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_rcv_state_process", "tcp_v4_conn_request",
 			},
+			nested:     [][]string{{"ip_protocol_deliver_rcu", "tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_rcv_state_process", "tcp_v4_conn_request"}},
 			interfaces: []string{"east", "west"}, namespaces: 2,
 			outcomes: []string{"delivered"}, process: "socat", whole: true,
 		},
@@ -165,7 +180,12 @@ func ping6Claims() []claim {
 	return []claim{
 		{
 			what: "request", transport: "icmpv6", from: a, to: b, visits: sent,
-			path:       []string{"ip6_output", sent, backlog, received, "ipv6_rcv", "icmpv6_rcv", "icmpv6_echo_reply"},
+			path: []string{"ip6_output", sent, backlog, received, "ipv6_rcv", "icmpv6_rcv", "icmpv6_echo_reply"},
+			nested: [][]string{
+				{"ip6_output", "ip6_finish_output"}, {"__netif_receive_skb_one_core", "ipv6_rcv", "ip6_rcv_core"},
+				{"__netif_receive_skb_one_core", "ip6_input_finish", "ip6_protocol_deliver_rcu", "icmpv6_rcv", "icmpv6_echo_reply"},
+			},
+			jumps:      [][2]string{{"ipv6_rcv", "ip6_input"}},
 			interfaces: []string{"east", "west"}, namespaces: 2,
 			wait: [2]string{backlog, received}, process: "ping", whole: true, also: isIPv6,
 		},

@@ -7,6 +7,7 @@ package kernels
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // What is made of what, and where packets wait, as net/ of Debian's linux-source
@@ -42,11 +43,12 @@ func fragmentFamily(whole, together claim) []claim {
 	first := whole
 	first.what, first.lineage, first.visits = what+" becomes its first fragment", original, "ip_do_fragment"
 	first.path, first.namespaces = append([]string{"ip_output", "ip_do_fragment"}, arrives...), 2
+	first.nested = [][]string{{"ip_do_fragment", "ip_fraglist_prepare", "ip_copy_metadata"}, {"inet_frag_reasm_prepare", "skb_morph"}}
 	first.wait, first.outcomes, first.whole = [2]string{"inet_frag_queue_insert", "inet_frag_reasm_prepare"}, []string{"absorbed"}, true
 	second := claim{
 		// It has no header at first: its flow is that of the packet it is cut from.
 		what: "second fragment of the " + what, transport: whole.transport, from: whole.from, to: whole.to, port: whole.port,
-		lineage: "fragment", of: &first, maker: "ip_fraglist_prepare|ip_do_fragment",
+		lineage: "fragment", of: &first, maker: "ip_fraglist_prepare",
 		path: append([]string{"ip_copy_metadata", "ip_finish_output2"}, arrives...), namespaces: 2,
 		outcomes: []string{"absorbed"}, whole: true,
 	}
@@ -83,11 +85,12 @@ func narrowClaims() []claim {
 		what: "datagram is copied into fragments", transport: "udp", from: a, to: b, port: port, lineage: original,
 		path:       []string{"ip_output", sent, backlog, received, "ip_rcv", "ip_forward", "ip_output", "ip_do_fragment"},
 		interfaces: []string{"east", "left", "right"}, namespaces: 2,
+		nested:   [][]string{{"ip_do_fragment", "ip_frag_next", "ip_copy_metadata"}},
 		outcomes: []string{"consumed"}, process: "packets", whole: true,
 	}
 	pieces := claim{
 		what: "fragments", transport: "udp", from: a, to: b, port: port, lineage: "fragment", of: &whole, min: 2, max: 2,
-		maker: "ip_frag_next|ip_do_fragment", interfaces: []string{"right", "west"}, namespaces: 2,
+		maker: "ip_frag_next", interfaces: []string{"right", "west"}, namespaces: 2,
 		path: []string{
 			"ip_copy_metadata", "ip_finish_output2", sent, backlog, received,
 			"ip_rcv", "ip_local_deliver", "ip_defrag", "inet_frag_queue_insert",
@@ -249,6 +252,113 @@ func copiesClaims() []claim {
 	return []claim{flooded, toPorts, multicast, toGroup, mirrored, mirror, heard, tapped, taps, onWayOut}
 }
 
+// detoursClaims: what else sends packets elsewhere, or hands them to several: nft dup
+// copies (pskb_copy); tc clones, unless it redirects what comes in; of the sockets of a
+// group each but the last gets a clone.
+func detoursClaims() []claim {
+	const a, b, group = "10.11.14.1", "10.11.14.2", "239.11.14.1"
+	delivered, atEnd := []string{"delivered"}, []string{udpInput, "__udp_enqueue_schedule_skb", "skb_consume_udp"}
+	arrives := []string{"ip_output", sent, backlog, received, "ip_rcv", "ip_local_deliver"}
+	packet := func(what string, port int, to string) claim {
+		return claim{
+			what: what, transport: "udp", from: a, to: to, port: port, lineage: original, path: slices.Concat(arrives, atEnd),
+			interfaces: []string{"east", "west"}, namespaces: 2, process: "packets", outcomes: delivered, whole: true,
+		}
+	}
+	made := func(of *claim, what, lineage, maker string) claim {
+		return claim{what: what, transport: "udp", to: of.to, port: of.port, lineage: lineage, of: of, maker: maker, whole: true}
+	}
+	const cloned = "skb_clone|__skb_clone"
+
+	duplicated := packet("datagram that a rule duplicates", 7024, b)
+	duplicate := made(&duplicated, "its duplicate", "copy", "skb_copy_header")
+	duplicate.path, duplicate.outcomes, duplicate.interfaces = duplicated.path, delivered, duplicated.interfaces
+
+	// On the way out what goes on is a clone: tc cannot tell who called it.
+	away := packet("datagram that is redirected on the way out", 7025, b)
+	away.path, away.interfaces, away.namespaces = []string{"__dev_queue_xmit", "skb_clone", "consume_skb"}, []string{"east"}, 1
+	away.outcomes = []string{"consumed"}
+	goesOn := made(&away, "what goes on of it", "clone", cloned)
+	goesOn.path, goesOn.interfaces, goesOn.outcomes = []string{"__dev_queue_xmit", sent}, []string{"east", "aside"}, []string{"transmitted"}
+
+	out := packet("datagram that comes in and is redirected out", 7026, b)
+	out.path = []string{"ip_output", sent, backlog, received, "__dev_queue_xmit", sent}
+	out.interfaces, out.outcomes = []string{"east", "west", "out"}, []string{"transmitted"}
+	in := packet("datagram that comes in and is redirected in", 7027, b)
+	in.path = slices.Concat([]string{"ip_output", sent, backlog, received, "netif_receive_skb", received, "ip_rcv"}, atEnd)
+	in.interfaces = []string{"east", "west", "into"}
+	mirrored := packet("datagram that comes in and is mirrored in", 7028, b)
+	image := made(&mirrored, "its mirror image", "clone", cloned)
+	image.path = slices.Concat([]string{"netif_receive_skb", received, "ip_rcv", "ip_local_deliver"}, atEnd)
+	image.interfaces, image.outcomes = []string{"west", "into"}, delivered
+	whole := func(of *claim) claim {
+		return claim{what: "nothing is made of a " + of.what, of: of, none: true}
+	}
+
+	spread := packet("datagram for three sockets", 7036, group)
+	spread.path = slices.Concat(arrives, []string{udpInput, "skb_clone", "skb_clone", "__udp_enqueue_schedule_skb", "skb_consume_udp"})
+	shares := made(&spread, "what two of the sockets get", "clone", cloned)
+	shares.min, shares.max, shares.path, shares.outcomes = 2, 2, atEnd[1:], delivered
+
+	// A ring is filled from the packet itself; only on the way out all taps get a clone.
+	ringed := packet("datagram that is copied to rings", 7031, b)
+	ringed.path = slices.Concat(
+		[]string{"ip_output", sent, "skb_clone", backlog, received, "tpacket_rcv", "tpacket_get_timestamp", "ip_rcv"}, atEnd)
+	inRing := made(&ringed, "clone that is copied to a ring", "clone", cloned)
+	inRing.path, inRing.outcomes = []string{"tpacket_rcv", "tpacket_get_timestamp"}, delivered
+	refused := packet("datagram that rings refuse", 7032, b)
+	refused.path = slices.Concat([]string{"ip_output", sent, "skb_clone", backlog, received, "tpacket_rcv", "ip_rcv"}, atEnd)
+	unread := made(&refused, "clone that a ring refuses", "clone", cloned)
+	unread.path, unread.outcomes = []string{"tpacket_rcv"}, []string{"consumed"}
+
+	// What is sent from a ring is orphaned in ip_rcv_core, or its end runs the destructor:
+	// by the same function as what is delivered to a ring. At first all but its Ethernet
+	// header is in pages, so that its flow is not known.
+	echo := claim{
+		what: "echo sent from a ring", lineage: original,
+		which:      func(j *journey) bool { return j.visits("tpacket_get_timestamp") && j.visits("icmp_echo") },
+		path:       []string{sent, backlog, received, "ip_rcv", "tpacket_get_timestamp", "ip_local_deliver", "icmp_rcv", "icmp_echo"},
+		interfaces: []string{"east", "west"}, outcomes: []string{"consumed"}, process: "packets", whole: true,
+	}
+	gone := claim{
+		what: "datagram sent from a ring to nowhere", lineage: original, which: func(j *journey) bool { return *j.Hops[0].Interface == "aside" },
+		path: []string{sent}, interfaces: []string{"aside"}, outcomes: []string{"transmitted"}, process: "packets", whole: true,
+	}
+	return []claim{
+		duplicated, duplicate, away, goesOn, out, whole(&out), in, whole(&in), mirrored, image,
+		spread, shares, ringed, inRing, refused, unread, echo, gone,
+	}
+}
+
+// listClaims: GRO puts whole datagrams into a list, behind the first. For a socket that
+// does not want that, skb_segment_list takes them apart: it ends each as what it was,
+// and makes it anew with the headers of the first.
+func listClaims() []claim {
+	const to, port = "10.11.15.2", 7033
+	long := claim{
+		what: "five datagrams in one packet", transport: "udp", to: to, port: port, lineage: original, visits: "skb_segment",
+		outcomes: []string{"consumed"}, process: "packets", whole: true,
+	}
+	isFirst := func(j *journey) bool { return j.visits("skb_segment_list") }
+	first := claim{
+		what: "the first, which others are put behind", transport: "udp", to: to, port: port, lineage: "segment", of: &long, which: isFirst,
+		maker: "skb_segment", path: []string{"veth_xmit", gro, udpInput, "skb_segment_list", "__udp_enqueue_schedule_skb", "skb_consume_udp"},
+		interfaces: []string{"east", "west"}, outcomes: []string{"delivered"}, whole: true,
+	}
+	others := claim{
+		what: "the others", transport: "udp", to: to, port: port, lineage: "segment", of: &long, min: 4, max: 4,
+		which: func(j *journey) bool { return !isFirst(j) },
+		maker: "skb_segment", path: []string{"veth_xmit", gro, "skb_gro_receive_list"},
+		interfaces: []string{"east", "west"}, outcomes: []string{"absorbed"}, into: &first, whole: true,
+	}
+	again := claim{
+		what: "the others, taken out again", transport: "udp", to: to, port: port, lineage: "segment", of: &first, min: 4, max: 4,
+		maker: "skb_segment_list", path: []string{"__udp_enqueue_schedule_skb", "skb_consume_udp"},
+		interfaces: []string{"west"}, outcomes: []string{"delivered"}, whole: true,
+	}
+	return []claim{long, first, others, again}
+}
+
 // tunnelClaims: the packet gets headers before its own, and loses them again.
 func tunnelClaims() []claim {
 	var claims []claim
@@ -312,8 +422,9 @@ func retransmitClaims() []claim {
 		{
 			what: "second segment waits for it", transport: "tcp", from: a, to: b, port: port, lineage: original,
 			which: longer(200, func(j *journey) bool {
-				return j.waits("tcp_data_queue|tcp_data_queue_ofo", "tcp_try_coalesce|skb_try_coalesce")
+				return j.waits("tcp_data_queue|tcp_data_queue_ofo", "tcp_try_coalesce|skb_try_coalesce", 0)
 			}),
+			wait: [2]string{"tcp_data_queue|tcp_data_queue_ofo", "tcp_try_coalesce|skb_try_coalesce"}, least: time.Second,
 			path: []string{"ip_output", sent, backlog, received, tcpInput, "tcp_data_queue"}, whole: true,
 		},
 		long,
@@ -330,20 +441,43 @@ func retransmitClaims() []claim {
 	}
 }
 
+// waitsClaims: the least that a wait takes is what the queueing discipline is told, or
+// how long nobody reads. A wait begins at the last hop before it, which may be a little
+// later than the kernel reckons: hence somewhat less.
 func waitsClaims() []claim {
+	const to = "10.11.11.2"
+	netem := [2]string{"netem_enqueue", "qdisc_cap_skb_tx_queue|sch_direct_xmit"}
+	socketQueue := [2]string{"__udp_enqueue_schedule_skb", "skb_consume_udp"}
 	datagram := claim{
-		transport: "udp", to: "10.11.11.2", port: 7019,
+		transport: "udp", to: to, port: 7019,
 		path: []string{
 			"ip_output", "__dev_queue_xmit", "netem_enqueue", "sch_direct_xmit", sent, backlog, received,
 			udpInput, "__udp_enqueue_schedule_skb", "skb_consume_udp",
 		},
+		nested: [][]string{
+			{"__dev_queue_xmit", "netem_enqueue"}, {"sch_direct_xmit", sent, "veth_xmit", "netif_rx_internal", backlog},
+			{"ip_protocol_deliver_rcu", "__udp4_lib_rcv|udp_rcv", "udp_unicast_rcv_skb", "udp_queue_rcv_one_skb", "__udp_enqueue_schedule_skb"},
+		},
+		jumps:    [][2]string{{"udp_queue_rcv_skb", "udp_queue_rcv_one_skb"}},
 		outcomes: []string{"delivered"}, process: "packets", whole: true,
 	}
 	queue, cpu, socket := datagram, datagram, datagram
-	queue.what, queue.wait = "in a queueing discipline", [2]string{"netem_enqueue", "qdisc_cap_skb_tx_queue|sch_direct_xmit"}
+	queue.what, queue.wait, queue.least = "in a queueing discipline", netem, 19*time.Millisecond
 	cpu.what, cpu.wait = "for a CPU", [2]string{backlog, received}
-	socket.what, socket.wait = "in a socket", [2]string{"__udp_enqueue_schedule_skb", "skb_consume_udp"}
-	return []claim{queue, cpu, socket}
+	socket.what, socket.wait = "in a socket", socketQueue
+	late := datagram
+	late.what, late.port, late.wait, late.least = "in a socket that nobody reads", 7034, socketQueue, time.Second
+
+	// 1,514 bytes at 10 kbit/s take 1.21 s, the other 1,462 then 1.17 s. In between the
+	// first is as late as the timer of the virtual machine.
+	slow := claim{
+		what: "for the bytes before", transport: "udp", to: to, port: 7035, lineage: original, visits: "ip_do_fragment",
+		wait: netem, least: 1100 * time.Millisecond, outcomes: []string{"absorbed"}, whole: true,
+	}
+	first := slow
+	first.what, first.least = "for another fragment", 500*time.Millisecond
+	first.wait = [2]string{"inet_frag_queue_insert", "inet_frag_reasm_prepare"}
+	return []claim{queue, cpu, socket, late, slow, first}
 }
 
 // errorClaims: ping gets a clone of the ICMP error for its echo request.

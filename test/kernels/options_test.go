@@ -42,20 +42,20 @@ func optionCases() []optionCase {
 	}
 }
 
-// descendantCases have filters that ask for ports, which later fragments do not have.
-func descendantCases() []optionCase {
-	return []optionCase{
+// descendantsPart has filters that ask for ports, which later fragments do not have.
+func descendantsPart() part {
+	return optionsPart("descendants", []optionCase{
 		{name: "descendants", args: "'udp port 7000 or udp port 7011 or udp port 7016'", check: followsWhatIsMadeOfThem},
 		{name: "strangers", args: "--filter.interface=west 'udp port 7000 or udp port 7011'", check: followsNoStrangers},
-	}
+	}, "fragment", "fragment6", "copies")
 }
 
 // optionsPart runs one skbpath for each case, all at the same time.
-func optionsPart(cases []optionCase, scenarios ...string) part {
+func optionsPart(name string, cases []optionCase, scenarios ...string) part {
 	return part{
-		name: "options",
+		name: name,
 		build: func(*testing.T, *kernel) vm.Scenario {
-			return vm.Scenario{Name: "options", Script: optionsScript(cases, scenarios), Timeout: 6 * time.Minute}
+			return vm.Scenario{Name: name, Script: optionsScript(cases, scenarios), Timeout: 6 * time.Minute}
 		},
 		check: func(t *testing.T, _ *kernel, r vm.ScenarioResult) {
 			for _, c := range cases {
