@@ -57,21 +57,12 @@ func tapDevice(args []string) error {
 	if err != nil {
 		return err
 	}
-	read := func(int) error {
-		_, err := unix.Read(socket, make([]byte, 65536))
-		return err
-	}
-	if *ringed {
-		ring, err := openRing(socket, unix.PACKET_RX_RING)
-		if err != nil {
-			return fmt.Errorf("ring: %w", err)
-		}
-		read = func(i int) error { return takeFrame(socket, ring, i) }
+	read, err := tapReader(socket, *ringed)
+	if err != nil {
+		return fmt.Errorf("ring: %w", err)
 	}
 	if *refuse {
-		nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
-		program := unix.SockFprog{Len: 1, Filter: &nothing[0]}
-		if err := unix.SetsockoptSockFprog(socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
+		if err := refuseAll(socket); err != nil {
 			return fmt.Errorf("filter: %w", err)
 		}
 	}
@@ -89,6 +80,26 @@ func tapDevice(args []string) error {
 		}
 	}
 	return nil
+}
+
+// tapReader returns what reads the next packet, of which it is told the number.
+func tapReader(socket int, ringed bool) (func(int) error, error) {
+	if !ringed {
+		buffer := make([]byte, 65536)
+		return func(int) error {
+			_, err := unix.Read(socket, buffer)
+			return err
+		}, nil
+	}
+	ring, err := openRing(socket, unix.PACKET_RX_RING)
+	return func(number int) error { return takeFrame(socket, ring, number) }, err
+}
+
+// refuseAll gives a socket a filter that no packet passes.
+func refuseAll(socket int) error {
+	nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
+	program := unix.SockFprog{Len: 1, Filter: &nothing[0]}
+	return unix.SetsockoptSockFprog(socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
 }
 
 const (

@@ -70,7 +70,5 @@ in_a packets udp -to 10.11.14.2:7032
 received detour-b 10
 kill $sink $group $no_out $no_in
 
-# From a ring, to whom the kernel says when a packet is gone: when it is received, or at
-# its end.
+# From a ring, which the kernel tells when the packet is received.
 in_a packets frame -ring -device east -to-mac 02:00:00:0b:0e:02 -kind icmp -from 10.11.14.1:0 -to 10.11.14.2:0
-in_a packets frame -ring -device aside -to-mac 02:00:00:0b:0e:02 -from 10.11.14.1:1 -to 10.11.14.2:7037
