@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // claim says which journeys there must be, and what each must be like.
@@ -30,15 +31,18 @@ type claim struct {
 	none     bool
 
 	// What each is like; zero values claim nothing.
-	path       []string // functions visited, in this order
-	interfaces []string // all the packet is on, in this order
-	namespaces int      // how many the packet is in
+	path       []string    // functions visited, in this order
+	nested     [][]string  // functions visited, each inside the one before, not always directly
+	jumps      [][2]string // from, to: a function that ended in a jump to the next is not around it
+	interfaces []string    // all the packet is on, in this order
+	namespaces int         // how many the packet is in
 	outcomes   []string
 	drop       *drop // Function may name alternatives: a|b
 	end        ending
-	wait       [2]string // from, to
-	into       *claim    // what it is merged into
-	maker      string    // what made it, by calling the function of the first hop
+	wait       [2]string     // from, to
+	least      time.Duration // of that wait
+	into       *claim        // what it is merged into
+	maker      string        // what made it, by calling the function of the first hop
 	process    string
 	noProcess  bool // begins in an interrupt
 	whole      bool // nothing is missing from it
@@ -88,8 +92,9 @@ func (c *claim) checkOne(t *testing.T, j *journey) {
 	if got := j.namespaces(); c.namespaces != 0 && len(got) != c.namespaces {
 		t.Errorf("in namespaces %d, want %d of them", got, c.namespaces)
 	}
-	if c.wait[0] != "" && !j.waits(c.wait[0], c.wait[1]) {
-		t.Errorf("waits are %+v, want one %s → %s", j.Waits, c.wait[0], c.wait[1])
+	c.checkNesting(t, j)
+	if c.wait[0] != "" && !j.waits(c.wait[0], c.wait[1], c.least) {
+		t.Errorf("waits are %+v, want one %s → %s of at least %s", j.Waits, c.wait[0], c.wait[1], c.least)
 	}
 	if got := j.Hops[0].Caller; c.maker != "" && !matches(c.maker, got) {
 		t.Errorf("made by %s, want %s", got, c.maker)
@@ -110,6 +115,20 @@ func (c *claim) checkOne(t *testing.T, j *journey) {
 	}
 	if t.Failed() && !before {
 		t.Log(j)
+	}
+}
+
+func (c *claim) checkNesting(t *testing.T, j *journey) {
+	t.Helper()
+	for _, chain := range c.nested {
+		if !j.nests(chain) {
+			t.Errorf("nowhere are these inside of each other: %v", chain)
+		}
+	}
+	for _, jump := range c.jumps {
+		if j.missing(jump[:]) != "" || j.nests(jump[:]) {
+			t.Errorf("%s is not after %s, or is inside of it", jump[1], jump[0])
+		}
 	}
 }
 
@@ -154,5 +173,25 @@ func logSome(t *testing.T, all []*journey) {
 			return
 		}
 		t.Log(j)
+	}
+}
+
+func TestNests(t *testing.T) {
+	var j journey
+	for _, h := range []struct {
+		function string
+		depth    int
+	}{{"a", 0}, {"b", 1}, {"c", 2}, {"d", 1}, {"e", 0}, {"c", 1}} {
+		j.Hops = append(j.Hops, hop{Function: h.function, Depth: h.depth})
+	}
+	for _, chain := range [][]string{{"a", "b", "c"}, {"a", "c"}, {"a", "d"}, {"e", "c"}, {"x|e", "c"}} {
+		if !j.nests(chain) {
+			t.Errorf("%v does not nest", chain)
+		}
+	}
+	for _, chain := range [][]string{{"b", "d"}, {"b", "a"}, {"e", "b", "c"}, {"a", "e"}, {"c", "b"}, {"a", "x"}} {
+		if j.nests(chain) {
+			t.Errorf("%v nests", chain)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // journey is a line of --print=json. After decoding every hop has the members
@@ -256,8 +257,14 @@ func (j *journey) checkTree() error {
 	return nil
 }
 
+// checkWaits: they are within the journey, one after the other.
 func (j *journey) checkWaits() error {
+	last := int64(0)
 	for _, w := range j.Waits {
+		if w.OffsetNS < last {
+			return fmt.Errorf("wait %+v begins before %d ns, where another ends", w, last)
+		}
+		last = w.OffsetNS + w.DurationNS
 		if w.From == "" || w.To == "" || w.OffsetNS < 0 || w.DurationNS < 0 || w.OffsetNS+w.DurationNS > j.DurationNS {
 			return fmt.Errorf("wait %+v in a journey of %d ns", w, j.DurationNS)
 		}
@@ -367,6 +374,36 @@ func (j *journey) namespaces() []uint32 {
 	return slices.Compact(inodes)
 }
 
-func (j *journey) waits(from, to string) bool {
-	return slices.ContainsFunc(j.Waits, func(w wait) bool { return matches(from, w.From) && matches(to, w.To) })
+func (j *journey) waits(from, to string, least time.Duration) bool {
+	return slices.ContainsFunc(j.Waits, func(w wait) bool {
+		return matches(from, w.From) && matches(to, w.To) && time.Duration(w.DurationNS) >= least
+	})
+}
+
+// nests reports whether the journey visits the last function of a chain inside of
+// the one before, that inside of the one before it, and so on.
+func (j *journey) nests(chain []string) bool {
+	inner := len(chain) - 1
+	for i, h := range j.Hops {
+		if matches(chain[inner], h.Function) && j.isInside(i, chain[:inner]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isInside goes outward from a hop through those that are around it.
+func (j *journey) isInside(hop int, outer []string) bool {
+	depth := j.Hops[hop].Depth
+	for i := hop - 1; i >= 0 && len(outer) > 0; i-- {
+		h := j.Hops[i]
+		if h.Depth >= depth {
+			continue
+		}
+		depth = h.Depth
+		if matches(outer[len(outer)-1], h.Function) {
+			outer = outer[:len(outer)-1]
+		}
+	}
+	return len(outer) == 0
 }

@@ -27,8 +27,9 @@ import (
 )
 
 var (
-	only    = flag.String("parts", "", "run only these parts, e.g. ladder,books")
-	results = flag.String("results", "", "boot nothing, check what SKBPATH_KEEP kept of a kernel in this directory")
+	only          = flag.String("parts", "", "run only these parts, e.g. ladder,books")
+	onlyScenarios = flag.String("scenarios", "", "run only these scenarios of the ladder, e.g. ping,copies")
+	results       = flag.String("results", "", "boot nothing, check what SKBPATH_KEEP kept of a kernel in this directory")
 )
 
 // kernel is one that the binary must work on, and by what mechanism.
@@ -50,12 +51,17 @@ type part struct {
 
 func kernelsUnderTest() []kernel {
 	return []kernel{
-		{series: "6.1", backend: "kprobe", parts: []part{usagePart(olderUsageCases()), ladderPart(), booksPart(), stressPart(), containerPart()}},
+		{series: "6.1", backend: "kprobe", parts: []part{
+			usagePart(olderUsageCases()), ladderPart(), booksPart(), stressPart(), descendantsPart(), containerPart(),
+		}},
 		{series: "6.12", backend: "kprobe-multi", parts: []part{
-			ladderPart(), booksPart(), stressPart(), filtersPart(), optionsPart(optionCases(), "ping", "fragment", "nft-drop", "dnat", "bridge", "parked"),
+			ladderPart(), booksPart(), stressPart(), filtersPart(),
+			optionsPart("options", optionCases(), "ping", "fragment", "nft-drop", "dnat", "bridge", "parked"), descendantsPart(),
 			usagePart(usageCases()), containerPart(), programsPart(),
 		}},
-		{series: "7", backend: "kprobe-multi", parts: []part{ladderPart(), booksPart(), stressPart(), optionsPart(optionCases()[:1], "dnat")}},
+		{series: "7", backend: "kprobe-multi", parts: []part{
+			ladderPart(), booksPart(), stressPart(), optionsPart("options", optionCases()[:1], "dnat"), descendantsPart(),
+		}},
 	}
 }
 
@@ -218,7 +224,7 @@ func modules() []string {
 		"veth", "bridge", "8021q", "dummy", "tun",
 		"sch_netem", "sch_tbf", "sch_fq", "sch_ingress", "cls_flower", "act_gact", "act_mirred",
 		"vxlan", "ipip", "ip_gre",
-		"nf_tables", "nft_chain_nat", "nft_nat", "nft_ct", "nft_reject_ipv4", "nft_reject_ipv6", "iptable_filter", "xt_tcpudp",
+		"nf_tables", "nft_chain_nat", "nft_nat", "nft_ct", "nft_reject_ipv4", "nft_reject_ipv6", "nft_dup_ipv4", "iptable_filter", "xt_tcpudp",
 		"vsock_loopback", "virtio_net", "vhost_net",
 	}
 }
@@ -278,13 +284,19 @@ func ladderPart() part {
 		name: "ladder",
 		build: func(*testing.T, *kernel) vm.Scenario {
 			var names []string
-			for _, s := range ladder() {
+			for _, s := range chosenScenarios() {
 				names = append(names, s.name)
 			}
 			return vm.Scenario{Name: "ladder", Script: "set -- " + strings.Join(names, " ") + "\n. /guest/ladder.sh\n"}
 		},
 		check: checkLadder,
 	}
+}
+
+func chosenScenarios() []scenario {
+	return slices.DeleteFunc(ladder(), func(s scenario) bool {
+		return *onlyScenarios != "" && !slices.Contains(strings.Split(*onlyScenarios, ","), s.name)
+	})
 }
 
 func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
@@ -305,7 +317,7 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 	checkLineage(t, all)
 	metrics := parseMetrics(t, file("metrics"))
 	checkLosses(t, metrics)
-	for _, s := range ladder() {
+	for _, s := range chosenScenarios() {
 		t.Run(s.name, func(t *testing.T) {
 			status := strings.TrimSpace(readText(t, file(s.name+".status")))
 			if status != "0" {
@@ -313,6 +325,9 @@ func checkLadder(t *testing.T, k *kernel, r vm.ScenarioResult) {
 			}
 			s.check(t, k, r.Dir, all, metrics)
 		})
+	}
+	if *onlyScenarios != "" {
+		return
 	}
 	t.Run("endings", func(t *testing.T) { checkEndings(t, k, all) })
 	if k.series == "6.12" {

@@ -42,12 +42,22 @@ func optionCases() []optionCase {
 	}
 }
 
+// descendantsPart has filters that ask for ports, which later fragments do not have. With
+// the functions that its claims name it attaches in a fraction of the time.
+func descendantsPart() part {
+	const functions = "'--probe.functions=ip.*|.*udp.*|skb_.*|inet_frag.*|(__)?dev_.*|.*netif_.*|enqueue_to_backlog|packet_rcv' "
+	return optionsPart("descendants", []optionCase{
+		{name: "descendants", args: functions + "'udp port 7000 or udp port 7011 or udp port 7016'", check: followsWhatIsMadeOfThem},
+		{name: "strangers", args: functions + "--filter.interface=west 'udp port 7000 or udp port 7011'", check: followsNoStrangers},
+	}, "fragment", "fragment6", "copies")
+}
+
 // optionsPart runs one skbpath for each case, all at the same time.
-func optionsPart(cases []optionCase, scenarios ...string) part {
+func optionsPart(name string, cases []optionCase, scenarios ...string) part {
 	return part{
-		name: "options",
+		name: name,
 		build: func(*testing.T, *kernel) vm.Scenario {
-			return vm.Scenario{Name: "options", Script: optionsScript(cases, scenarios), Timeout: 6 * time.Minute}
+			return vm.Scenario{Name: name, Script: optionsScript(cases, scenarios), Timeout: 6 * time.Minute}
 		},
 		check: func(t *testing.T, _ *kernel, r vm.ScenarioResult) {
 			for _, c := range cases {
@@ -176,6 +186,48 @@ func laterFragmentHasNoPorts(t *testing.T, _ string, all []*journey) {
 		},
 	}
 	datagram.check(t, all)
+}
+
+// followsWhatIsMadeOfThem: a packet is followed because the one that it was made from
+// is, to its end, whatever its own headers say.
+func followsWhatIsMadeOfThem(t *testing.T, _ string, all []*journey) {
+	checkLineage(t, all)
+	fragments := selectClaims(fragmentClaims(), func(c *claim) bool { return c.port == 7000 })
+	fragments6 := selectClaims(fragment6Claims(), func(c *claim) bool { return c.transport == "udp" || c.visits == udp6Input })
+	copies := selectClaims(copiesClaims(), func(c *claim) bool { return c.port == 7016 })
+	for _, c := range slices.Concat(fragments, fragments6, copies) {
+		t.Run(c.what, func(t *testing.T) { c.check(t, all) })
+	}
+	for _, j := range all {
+		if p := j.Flow.Destination.Port; p != 7000 && p != 7011 && p != 7016 {
+			t.Errorf("does not match the filter, nor does what it was made from: %s", j)
+		}
+	}
+}
+
+// followsNoStrangers: the same fragments, with no hop before the receiver. Of IPv4 the
+// first has the port, and the datagram is made of that; of IPv6 none has, as libpcap
+// understands it, because of the header between that of IP and that of UDP.
+func followsNoStrangers(t *testing.T, _ string, all []*journey) {
+	first := claim{
+		transport: "udp", from: "10.1.2.1", to: "10.1.2.2", port: 7000, lineage: original, visits: "inet_frag_queue_insert",
+		outcomes: []string{"absorbed"}, whole: true,
+	}
+	first.check(t, all)
+	datagram := claim{of: &first, lineage: "clone", visits: udpInput, outcomes: []string{"delivered"}, whole: true}
+	datagram.check(t, all)
+	others := claim{visits: "ip_defrag|ipv6_frag_rcv", which: func(j *journey) bool { return !first.fits(j) }, none: true}
+	others.check(t, all)
+}
+
+func selectClaims(all []claim, fits func(*claim) bool) []claim {
+	var found []claim
+	for _, c := range all {
+		if fits(&c) {
+			found = append(found, c)
+		}
+	}
+	return found
 }
 
 func staysWithinLimits(t *testing.T, dir string, all []*journey) {

@@ -368,6 +368,7 @@ func TestLineage(t *testing.T) {
 	}{
 		"no parent":     {first: "ip_output", want: Original},
 		"clone":         {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "skb_clone"}, want: Clone, hop: 4},
+		"morph":         {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "skb_morph"}, want: Clone, hop: 4},
 		"copy":          {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "__pskb_copy_fclone"}, want: Copy, hop: 4},
 		"segment":       {first: "__copy_skb_header", parent: &Parent{ID: 1, Hop: 4, Maker: "skb_segment"}, want: Segment, hop: 4},
 		"fragment":      {first: "ip_copy_metadata", parent: &Parent{ID: 1, Hop: 4, Maker: "ip_do_fragment"}, want: Fragment, hop: 4},
@@ -384,7 +385,7 @@ func TestLifeOf(t *testing.T) {
 	for function, want := range map[string]Life{
 		"skb_release_head_state": Ends, "sock_wfree": Late, "skb_release_data": Gone, "ip_rcv": Lives,
 		"skb_attempt_defer_free": Ends, "napi_consume_skb": Late, "kfree_skb_napi_cache": Gone,
-		"skb_split": Splits, "skb_copy_datagram_from_iter": Late,
+		"skb_split": Splits, "skb_copy_datagram_from_iter": Late, "tpacket_get_timestamp": Late,
 	} {
 		if got := LifeOf(function); got != want {
 			t.Errorf("LifeOf(%s) = %d, want %d", function, got, want)
@@ -396,6 +397,7 @@ func TestEvidence(t *testing.T) {
 	for function, want := range map[string]Outcome{
 		"skb_consume_udp": Delivered, "dev_hard_start_xmit": Transmitted, "net:net_dev_start_xmit": Transmitted,
 		"skb_clone_tx_timestamp": Transmitted, "skb_gro_receive": Absorbed, "inet_frag_queue_insert": Absorbed, "__netif_receive_skb_core": Consumed,
+		"tpacket_get_timestamp": Delivered, "arp_rcv": Consumed, "ip_local_deliver": Consumed,
 	} {
 		if got, ok := Evidence(function); got != want || !ok {
 			t.Errorf("Evidence(%s) = %s, %t, want %s", function, got, ok, want)

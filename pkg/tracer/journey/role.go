@@ -43,6 +43,7 @@ func LifeOf(function string) Life {
 		"sock_edemux", "sock_rmem_free", "tcp_wfree", "tpacket_destruct_skb", "netlink_skb_destructor",
 		"unix_destruct_scm", "unix_wfree", "xsk_destruct_skb", "sctp_wfree", "kcm_rfree", "rfcomm_wfree",
 		"mptcp_rfree", "skb_orphan_partial",
+		"tpacket_get_timestamp",       // of tpacket_destruct_skb, beside tpacket_rcv
 		"napi_consume_skb",            // also frees what skb_attempt_defer_free() left
 		"skb_copy_datagram_from_iter": // what napi_reuse_skb() ended has the headers of the packet before
 		return Late
@@ -97,6 +98,7 @@ func Evidence(function string) (Outcome, bool) {
 		"__udp_enqueue_schedule_skb", "skb_consume_udp", "skb_copy_datagram_iter",
 		"tcp_queue_rcv", "tcp_data_queue", "tcp_rcv_established", "tcp_v4_do_rcv",
 		"tcp_v6_do_rcv", "tcp_rcv_state_process", "tcp_add_backlog",
+		"tpacket_get_timestamp", // tpacket_rcv has copied it to a packet socket's ring
 		"skb:skb_copy_datagram_iovec":
 		return Delivered, true
 	case "dev_hard_start_xmit", "net:net_dev_start_xmit",
@@ -106,7 +108,8 @@ func Evidence(function string) (Outcome, bool) {
 		return Absorbed, true
 	case "netif_rx", "__netif_rx", "netif_rx_internal", "netif_receive_skb",
 		"napi_gro_receive", "gro_receive_skb", "__netif_receive_skb",
-		"__netif_receive_skb_one_core", "__netif_receive_skb_core", "ip_rcv", "ipv6_rcv",
+		"__netif_receive_skb_one_core", "__netif_receive_skb_core", "ip_rcv", "ipv6_rcv", "arp_rcv",
+		"ip_local_deliver", "ip6_input", // before these it is orphaned, which a ring that it was sent from is told
 		"net:netif_rx", "net:netif_rx_entry", "net:netif_receive_skb",
 		"net:netif_receive_skb_entry":
 		return Consumed, true // received again: what came before decides nothing
@@ -157,7 +160,8 @@ func lineageOf(maker string, visits []Visit) Lineage {
 		return Fragment
 	}
 	switch {
-	case strings.Contains(maker, "clone") && !strings.Contains(maker, "copy"):
+	case strings.Contains(maker, "clone") && !strings.Contains(maker, "copy"),
+		maker == "skb_morph": // a clone in the memory of a packet that has ended; on 6.1 __skb_clone makes it
 		return Clone
 	case strings.Contains(maker, "segment"):
 		return Segment

@@ -105,14 +105,16 @@ func openSink(args []string) error {
 	ports := f.Int("ports", 1, "")
 	buffer := f.Int("buffer", 0, "receive buffer in bytes, as the kernel counts them")
 	read := f.Bool("read", false, "read what comes")
+	join := f.String("join", "", "the address is a group's, which is joined on this device")
+	sockets := f.Int("sockets", 1, "how many for each port, if a group is joined")
 	_ = f.Parse(args)
 	address, err := netip.ParseAddrPort(*at)
 	if err != nil {
 		return err
 	}
-	for i := range *ports {
-		next := netip.AddrPortFrom(address.Addr(), address.Port()+uint16(i))
-		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(next))
+	for i := range *ports * *sockets {
+		next := netip.AddrPortFrom(address.Addr(), address.Port()+uint16(i / *sockets))
+		conn, err := listen(next, *join)
 		if err != nil {
 			return err
 		}
@@ -128,6 +130,18 @@ func openSink(args []string) error {
 	}
 	waitForEnd()
 	return nil
+}
+
+func listen(at netip.AddrPort, join string) (*net.UDPConn, error) {
+	address := net.UDPAddrFromAddrPort(at)
+	if join == "" {
+		return net.ListenUDP("udp", address)
+	}
+	device, err := net.InterfaceByName(join)
+	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", join, err)
+	}
+	return net.ListenMulticastUDP("udp", device, address)
 }
 
 func discard(conn *net.UDPConn) {

@@ -5,6 +5,8 @@
 package main
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -43,6 +45,8 @@ func tapDevice(args []string) error {
 	f := flags("tap")
 	name := f.String("device", "", "")
 	count := f.Int("count", 1, "packets to read")
+	ringed := f.Bool("ring", false, "read them from a ring, where the kernel copies them")
+	refuse := f.Bool("refuse", false, "have none at all, by a filter, and wait for SIGTERM")
 	_ = f.Parse(args)
 	device, err := net.InterfaceByName(*name)
 	if err != nil {
@@ -53,21 +57,89 @@ func tapDevice(args []string) error {
 	if err != nil {
 		return err
 	}
+	read, err := tapReader(socket, *ringed)
+	if err != nil {
+		return fmt.Errorf("ring: %w", err)
+	}
+	if *refuse {
+		if err := refuseAll(socket); err != nil {
+			return fmt.Errorf("filter: %w", err)
+		}
+	}
 	if err := unix.Bind(socket, &unix.SockaddrLinklayer{Ifindex: device.Index, Protocol: all}); err != nil {
 		return fmt.Errorf("tap %s: %w", *name, err)
 	}
-	if *count == 0 {
+	if *refuse || *count == 0 {
 		waitForEnd()
 		return nil
 	}
 	fmt.Println("ready")
-	buffer := make([]byte, 65536)
-	for range *count {
-		if _, err := unix.Read(socket, buffer); err != nil {
+	for i := range *count {
+		if err := read(i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tapReader returns what reads the next packet, of which it is told the number.
+func tapReader(socket int, ringed bool) (func(int) error, error) {
+	if !ringed {
+		buffer := make([]byte, 65536)
+		return func(int) error {
+			_, err := unix.Read(socket, buffer)
+			return err
+		}, nil
+	}
+	ring, err := openRing(socket, unix.PACKET_RX_RING)
+	return func(number int) error { return takeFrame(socket, ring, number) }, err
+}
+
+// refuseAll gives a socket a filter that no packet passes.
+func refuseAll(socket int) error {
+	nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
+	program := unix.SockFprog{Len: 1, Filter: &nothing[0]}
+	return unix.SetsockoptSockFprog(socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
+}
+
+const (
+	ringFrames    = 8
+	ringFrameSize = 2048
+)
+
+// openRing gives a packet socket a ring (PACKET_MMAP) for one direction, and returns it.
+func openRing(socket, direction int) ([]byte, error) {
+	if err := unix.SetsockoptInt(socket, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V2); err != nil {
+		return nil, err
+	}
+	const size = ringFrames * ringFrameSize
+	request := unix.TpacketReq{Block_size: size, Block_nr: 1, Frame_size: ringFrameSize, Frame_nr: ringFrames}
+	if err := unix.SetsockoptTpacketReq(socket, unix.SOL_PACKET, direction, &request); err != nil {
+		return nil, err
+	}
+	return unix.Mmap(socket, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+}
+
+// takeFrame waits until the kernel has filled a frame of the ring, and gives it back.
+func takeFrame(socket int, ring []byte, number int) error {
+	status := ring[number%ringFrames*ringFrameSize:][:4]
+	for binary.NativeEndian.Uint32(status)&unix.TP_STATUS_USER == 0 {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(socket), Events: unix.POLLIN}}, -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+	binary.NativeEndian.PutUint32(status, unix.TP_STATUS_KERNEL)
+	return nil
+}
+
+// putFrame fills a frame of a ring for the kernel to send.
+func putFrame(ring []byte, number int, content []byte) {
+	const header = 32 // struct tpacket2_hdr: status, length, and what only the kernel says
+	frame := ring[number%ringFrames*ringFrameSize:]
+	copy(frame[header:], content)
+	binary.NativeEndian.PutUint32(frame[4:], uint32(len(content)))
+	binary.NativeEndian.PutUint32(frame, unix.TP_STATUS_SEND_REQUEST)
 }
 
 // attachXDP drops every IPv4 packet that comes in at a device.

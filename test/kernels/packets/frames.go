@@ -36,6 +36,7 @@ func sendFrames(args []string) error {
 	kind := f.String("kind", "udp", "udp, tcp (a SYN), icmp (an echo request), option (of IPv6, unknown), unknown (protocol)")
 	bad := f.String("bad", "", "ip or transport: a wrong checksum there")
 	count := f.Int("count", 1, "")
+	ringed := f.Bool("ring", false, "from a ring, which the kernel copies them from")
 	_ = f.Parse(args)
 	p, err := newPacket(*kind, *from, *to)
 	if err != nil {
@@ -44,6 +45,11 @@ func sendFrames(args []string) error {
 	out, err := openDevice(*device, *mac)
 	if err != nil {
 		return err
+	}
+	if *ringed {
+		if out.ring, err = openRing(out.socket, unix.PACKET_TX_RING); err != nil {
+			return fmt.Errorf("ring: %w", err)
+		}
 	}
 	bytes := p.bytes()
 	switch *bad {
@@ -167,6 +173,8 @@ type link struct {
 	socket  int
 	ifindex int
 	header  []byte // Ethernet addresses
+	ring    []byte // to send from, if any
+	sent    int
 }
 
 func openDevice(name, mac string) (*link, error) {
@@ -192,5 +200,10 @@ func (l *link) send(packet []byte) error {
 	}
 	frame := append(binary.BigEndian.AppendUint16(append([]byte(nil), l.header...), etherType), packet...)
 	address := unix.SockaddrLinklayer{Ifindex: l.ifindex, Protocol: etherType>>8 | etherType<<8}
+	if l.ring != nil {
+		putFrame(l.ring, l.sent, frame)
+		frame = nil
+	}
+	l.sent++
 	return unix.Sendto(l.socket, frame, 0, &address)
 }

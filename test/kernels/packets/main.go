@@ -13,7 +13,7 @@
 //	packets sink -at 10.0.0.2:7000                   a socket that nobody reads
 //	packets tun -name tun0                           a tunnel that nobody reads
 //	packets xdp -device east                         an XDP program that drops
-//	packets tap -device east -count 9                a packet socket that reads
+//	packets tap -device east -count 9                a packet socket that reads, maybe with a ring
 //	packets feed -name tap0 -from … -to …            TCP segments, into a tap device
 //
 //	packets audit -port 7100                         journeys, for those of two packets

@@ -30,6 +30,7 @@ in_a packets segments -to 10.11.10.2:7018 -sizes 1000,200 &
 client=$!
 await 60 ip netns exec again-b sh -c "nft list ruleset | grep -q 'counter packets [1-9]'"
 await 60 ip netns exec again-b awk '/^TcpExt:/ { if (at) exit $at < 1; for (i = 2; i <= NF; i++) if ($i == "TCPOFOQueue") at = i }' /proc/net/netstat
+sleep 1 # so that it is known how long the second waits at least
 in_b nft flush chain ip filter in
 wait $client $server
 stat -c %s /run/again | grep -qx 1200
