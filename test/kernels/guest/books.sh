@@ -33,7 +33,8 @@ in_b ethtool -K k-far gro on
 # What is sent where there is nothing goes through a queue that is soon full.
 in_a tc qdisc add dev k-out root tbf rate 1mbit burst 5000 limit 5000
 
-start books "--probe.functions=$FUNCTIONS" "(net 10.6.0.0/16 and not arp) or net fd00:6::/32"
+# On a slow machine packets wait in a socket for longer than they may by default.
+start books --journey.timeout=10m "--probe.functions=$FUNCTIONS" "(net 10.6.0.0/16 and not arp) or net fd00:6::/32"
 ready books
 
 in_a packets udp -to 10.6.2.2:7001 -ports 3 -count 300
