@@ -97,6 +97,7 @@ func checkContainer(t *testing.T, k *kernel, r vm.ScenarioResult) {
 	}
 	all := decode(t, filepath.Join(r.Dir, "all.json"))
 	for _, c := range pingClaims() {
+		c.nested = nil // it does not look into veth
 		t.Run(c.what, func(t *testing.T) { c.check(t, all) })
 	}
 	for _, capability := range readContainer(t).capabilities {

@@ -107,7 +107,7 @@ func reused() ending {
 func endings() []ending {
 	return []ending{
 		consumed(), droppedAlone(), droppedInList(), released("free", "__kfree_skb"), mergedByGRO(), coalesced(), replaced(),
-		readByTCP(), closedOn(), readByUDP(),
+		readByTCP(), closedOn(), readByUDP(), released("taken out of a list", "skb_segment_list"),
 		freedByDriver(), headTaken(), reused(),
 	}
 }

@@ -155,23 +155,31 @@ func bootVM(t *testing.T, cfg vm.Config) *vm.Result {
 	return r
 }
 
+// attemptsUntold is how often a part may fail where the kernel does not count what
+// interrupts hide: for perf kprobes 6.1 does not, 6.12 does (trace_call_bpf).
+const attemptsUntold = 3
+
 // repeatDisturbed runs a part again, in a machine of its own, as long as interrupts
 // hide more than it may bear.
 func (k *kernel) repeatDisturbed(t *testing.T, cfg vm.Config, p part, s vm.ScenarioResult) vm.ScenarioResult {
 	t.Helper()
 	for attempt := 1; ; attempt++ {
 		hops := hiddenHops(t, s)
-		if hops == 0 || hops <= p.mayHide && attempt >= p.wantsNone {
+		switch {
+		case k.backend == "kprobe" && (attempt == attemptsUntold || k.passes(t, p, s)):
 			return s
-		}
-		if p.mayHide == 0 && k.passes(t, p, s) {
+		case k.backend == "kprobe":
+			t.Log("RUNS AGAIN: it fails, and this kernel does not tell whether interrupts hid hops")
+		case hops == 0 || hops <= p.mayHide && attempt >= p.wantsNone:
+			return s
+		case p.mayHide == 0 && k.passes(t, p, s):
 			t.Logf("interrupts hid %d hops, and none of those that are claimed", hops)
 			return s
-		}
-		if attempt == hidden.Attempts {
+		case attempt == hidden.Attempts:
 			t.Fatalf("interrupts hid hops in each of %d runs", attempt)
+		default:
+			t.Logf("RUNS AGAIN: interrupts hid %d hops, so that packets may be missing", hops)
 		}
-		t.Logf("RUNS AGAIN: interrupts hid %d hops, so that packets may be missing", hops)
 		again := cfg
 		again.Dir = filepath.Join(cfg.Dir, fmt.Sprintf("again-%d", attempt))
 		if err := os.Mkdir(again.Dir, 0o755); err != nil {
@@ -192,7 +200,7 @@ func (k *kernel) passes(t *testing.T, p part, s vm.ScenarioResult) bool {
 	check := exec.CommandContext(t.Context(), os.Args[0], "-test.run", name, "-parts", p.name, "-results", filepath.Dir(s.Dir))
 	out, err := check.CombinedOutput()
 	if err != nil {
-		t.Logf("with some hops hidden: %v\n%s", err, out)
+		t.Logf("with hops hidden: %v\n%s", err, out)
 	}
 	return err == nil
 }
