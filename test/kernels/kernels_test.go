@@ -8,6 +8,10 @@
 // Directory scenarios has the traffic, as scripts that can be read and run by
 // hand; directory guest has what runs them. What must be seen is told in Go, from
 // what the kernel's source says, never from what skbpath printed before.
+//
+//	go test ./test/kernels -run 'TestKernels/^6.12$' -parts ladder -scenarios ping,tcp
+//	SKBPATH_KEEP=DIR go test ./test/kernels …        keeps what the machines leave
+//	go test ./test/kernels … -results DIR/6.12       checks that again, and boots nothing
 package kernels
 
 import (

@@ -91,6 +91,9 @@ func optionsScript(cases []optionCase, scenarios []string) string {
 			fmt.Fprintf(&b, "await 20 sh -c '%s' || true # the check says what is missing\n", strings.ReplaceAll(c.await, "'", `'\''`))
 		}
 	}
+	for _, name := range names {
+		fmt.Fprintf(&b, "metrics %[1]s >\"$OUT/%[1]s.metrics\"\n", name)
+	}
 	fmt.Fprintf(&b, "stop %s\n", strings.Join(names, " "))
 	return b.String()
 }

@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 #
 # To be sourced: skbpath in the background, any number of times. Each has a name
-# and leaves NAME.json, NAME.log, NAME.metrics and NAME.exit in $OUT.
+# and leaves NAME.json, NAME.log and NAME.exit in $OUT.
 
 # Network namespaces made from now on send nothing by themselves: devices have no
 # link-local addresses, for which they would look for routers. The kernel does that from
@@ -34,9 +34,8 @@ metrics() {
 	wget -q -O - "$(sed -n 's/.*metrics=\(http[^ ]*\).*/\1/p' "$OUT/$1.log")"
 }
 
-# stop NAME…: keeps the metrics, asks all to end, then waits for each.
+# stop NAME…: asks all to end, then waits for each.
 stop() {
-	for name; do metrics "$name" >"$OUT/$name.metrics" || echo "$name: no metrics"; done
 	for name; do kill -TERM "$(cat "/run/$name.pid")"; done
 	for name; do
 		status=0
