@@ -236,7 +236,11 @@ func wireClaims() []claim {
 		},
 		{ // of a list of segments the function that sends them is handed the first
 			what: "segments are sent", transport: "tcp", from: a, to: b, port: port, which: isSent, lineage: "segment", min: 4, max: 400,
-			path: []string{"napi_consume_skb"}, outcomes: []string{"transmitted"}, maker: "skb_segment", whole: true,
+			outcomes: []string{"transmitted"}, maker: "skb_segment", whole: true,
+		},
+		{ // the driver frees them in an interrupt, which may come while a program runs
+			what: "segments are freed by the driver", transport: "tcp", from: a, to: b, port: port, which: isSent, lineage: "segment",
+			visits: "napi_consume_skb", min: 4, max: 400, whole: true,
 		},
 		{
 			what: "segments are merged", transport: "tcp", from: a, to: b, port: port, lineage: original, visits: "skb_gro_receive",

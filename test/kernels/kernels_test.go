@@ -161,7 +161,7 @@ func bootVM(t *testing.T, cfg vm.Config) *vm.Result {
 
 // attemptsUntold is how often a part may fail where the kernel does not count what
 // interrupts hide: for perf kprobes 6.1 does not, 6.12 does (trace_call_bpf).
-const attemptsUntold = 3
+const attemptsUntold = 4
 
 // repeatDisturbed runs a part again, in a machine of its own, as long as interrupts
 // hide more than it may bear.
