@@ -40,7 +40,7 @@ test: test-unit test-host test-kernels ## everything but the backends
 
 test-unit: ## pure logic, no root needed
 	@test/require build
-	go test -race -timeout 5m ./cmd/... ./pkg/... ./test/dashboards
+	go test -race -timeout 5m ./cmd/... ./pkg/... ./test/dashboards ./test/hidden
 
 test-host: bin/skbpath ## the binary on the running kernel, in network namespaces
 	@test/require run
