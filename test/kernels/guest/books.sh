@@ -30,8 +30,10 @@ in_a ethtool -K k-near tso off
 ip netns exec books-br ethtool -K k-port2 tso off # while on, veth sees no need for GRO
 in_b ethtool -K k-far gro on
 
-# What is sent where there is nothing goes through a queue that is soon full.
-in_a tc qdisc add dev k-out root tbf rate 1mbit burst 5000 limit 5000
+# What is sent where there is nothing goes through a queue that is soon full. A timer
+# lets it out so slowly that it does when nothing else is sent: while programs run, it would
+# be hidden.
+in_a tc qdisc add dev k-out root tbf rate 20kbit burst 5000 limit 5000
 
 # On a slow machine packets wait in a socket for longer than they may by default.
 start books --journey.timeout=10m "--probe.functions=$FUNCTIONS" "(net 10.6.0.0/16 and not arp) or net fd00:6::/32"
@@ -42,6 +44,7 @@ in_a ping -q -n -c 50 -i 0.01 10.6.2.2
 in_a packets udp -to 10.6.2.2:7010 -count 50 -size 4000
 in_a packets udp -to 10.6.3.2:7020 -count 200
 in_a packets udp -to 10.6.4.2:7080 -count 200 -size 1000
+await 60 sh -c "ip netns exec books-a tc -s qdisc show dev k-out | grep -q 'backlog 0b 0p'"
 in_a packets udp -to '[fd00:6:2::2]:7071' -ports 3 -count 300
 in_a ping -6 -q -n -c 50 -i 0.01 fd00:6:2::2
 in_a socat -u OPEN:/run/sent TCP:10.6.2.2:7030
@@ -51,7 +54,6 @@ wait $merging
 cmp /run/sent /run/received
 cmp /run/sent /run/merged
 drained books-b
-await 60 sh -c "ip netns exec books-a tc -s qdisc show dev k-out | grep -q 'backlog 0b 0p'"
 
 # The kernel's own counts.
 for name in a r b; do
