@@ -13,7 +13,7 @@ func mergeClaims() []claim {
 	segment := func(port, bytes int) claim {
 		const headers = 20 + 32 // IP, TCP with its timestamps
 		return claim{
-			transport: "tcp", from: "10.11.12.1", to: "10.11.12.2", port: port, lineage: original,
+			transport: "tcp", from: "10.11.16.1", to: "10.11.16.2", port: port, lineage: original,
 			which: func(j *journey) bool { return *j.Hops[0].Length == uint32(bytes+headers) },
 			path:  []string{"ip_output", sent, backlog, received, tcpInput, "tcp_rcv_established"},
 			whole: true,

@@ -4,9 +4,9 @@
 # first; but not where a tap holds a clone of the first.
 ip netns add merge-a
 ip netns add merge-b
-ip link add east address 02:00:00:0b:0c:01 netns merge-a type veth peer name west address 02:00:00:0b:0c:02 netns merge-b
-ip -n merge-a address add 10.11.12.1/24 dev east
-ip -n merge-b address add 10.11.12.2/24 dev west
+ip link add east address 02:00:00:0b:10:01 netns merge-a type veth peer name west address 02:00:00:0b:10:02 netns merge-b
+ip -n merge-a address add 10.11.16.1/24 dev east
+ip -n merge-b address add 10.11.16.2/24 dev west
 ip -n merge-a link set east up
 ip -n merge-b link set west up
 
@@ -16,7 +16,7 @@ unread() {
 	server=$!
 	await 60 ip netns exec merge-b sh -c "ss -ltnH | grep -q :$1"
 	kill -STOP $server
-	ip netns exec merge-a packets segments -to "10.11.12.2:$1" -sizes 300,100 2>/dev/null &
+	ip netns exec merge-a packets segments -to "10.11.16.2:$1" -sizes 300,100 2>/dev/null &
 	client=$!
 	await 60 ip netns exec merge-b sh -c "ss -tnH sport = :$1 | awk '{ waiting += \$2 } END { exit waiting < 400 }'"
 	kill -KILL $server
