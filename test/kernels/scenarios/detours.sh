@@ -62,7 +62,6 @@ await 60 sh -c "cat '$OUT.ring-out' '$OUT.ring-in' | grep -c ready | grep -qx 2"
 in_a packets udp -to 10.11.14.2:7031
 received detour-b 9
 kill $ring_out $ring_in
-wait $ring_out $ring_in
 
 in_a packets tap -ring -refuse -device east >"$OUT.no-out" &
 no_out=$!
