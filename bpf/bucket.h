@@ -18,8 +18,14 @@ static __always_inline volatile struct bucket *bucket_of(u64 skb)
 	return &buckets[bucket_index(skb)];
 }
 
-static __always_inline int way_of(const volatile struct bucket *bucket, u64 skb)
+/*
+ * Not static, nor is take_way(), as functions in count.h: the verifier would follow each
+ * way from here to the end of the program.
+ */
+__noinline int way_of(u32 index, u64 skb)
 {
+	const volatile struct bucket *bucket = &buckets[index & (BUCKETS - 1)];
+
 #pragma unroll
 	for (int way = 0; way < BUCKET_WAYS; way++)
 		if (bucket->followed[way] == skb)
@@ -27,23 +33,28 @@ static __always_inline int way_of(const volatile struct bucket *bucket, u64 skb)
 	return NO_WAY;
 }
 
-static __always_inline struct journey *journey_at(u32 bucket, int way)
+/* The journey of that way; null for NO_WAY. */
+static __always_inline struct journey *journey_at(u32 index, u32 way)
 {
-	return &journeys[bucket][way];
+	if (way >= BUCKET_WAYS)
+		return 0;
+	barrier_var(way); /* or the compiler uses it before it is bounded */
+	return &journeys[index & (BUCKETS - 1)][way];
 }
 
 /* The journey of a packet that is followed, or null. */
 static __always_inline struct journey *journey_of(u64 skb)
 {
-	u32 bucket = bucket_index(skb);
-	int way = way_of(&buckets[bucket], skb);
+	u32 index = bucket_index(skb);
 
-	return way == NO_WAY ? 0 : journey_at(bucket, way);
+	return journey_at(index, way_of(index, skb));
 }
 
 /* Take a free way of the bucket; NO_WAY when there is none. */
-static __always_inline int take_way(volatile struct bucket *bucket)
+__noinline int take_way(u32 index)
 {
+	volatile struct bucket *bucket = &buckets[index & (BUCKETS - 1)];
+
 #pragma unroll
 	for (int way = 0; way < BUCKET_WAYS; way++)
 		if (!bucket->followed[way] &&

@@ -26,7 +26,7 @@ static __always_inline u32 bit_length(u64 rest)
 }
 
 /* The bucket of a duration: what is as long as a bound is within it. */
-static __always_inline u32 stage_bucket(u64 ns)
+__noinline u32 stage_bucket(u64 ns)
 {
 	u32 bits = bit_length((ns - !!ns) >> STAGE_BUCKET_LOW);
 	u32 bucket = (bits + STAGE_BUCKET_STEP - 1) / STAGE_BUCKET_STEP;
@@ -36,8 +36,11 @@ static __always_inline u32 stage_bucket(u64 ns)
 
 static __always_inline void count_stage(struct stage_count *count, u64 ns)
 {
+	u32 bucket = stage_bucket(ns);
+
 	__sync_fetch_and_add(&count->total_ns, ns);
-	__sync_fetch_and_add(&count->durations[stage_bucket(ns)], 1);
+	if (bucket < STAGE_BUCKETS)
+		__sync_fetch_and_add(&count->durations[bucket], 1);
 }
 
 /* The buckets of short calls, by their length in units of the first bound. */
@@ -48,14 +51,11 @@ static const volatile u8 short_buckets[SHORT_UNITS] = {
 	[0] = 0, [1 ... 3] = 1, [4 ... 15] = 2, [16 ... 63] = 3, [64 ... 255] = 4,
 };
 
-/* The same of calls. Most are short, and the table also keeps the verifier's ways few. */
-static __always_inline u32 function_bucket(u64 ns)
+/* The bucket of a call that short_buckets does not have, of 0 ns too. */
+__noinline u32 long_call_bucket(u64 ns)
 {
-	u64 units = (ns - 1) >> FUNCTION_BUCKET_LOW;
 	u32 bucket = LONG_BUCKETS;
 
-	if (units < SHORT_UNITS)
-		return short_buckets[units];
 	if (!ns)
 		return 0;
 #pragma unroll
@@ -63,6 +63,14 @@ static __always_inline u32 function_bucket(u64 ns)
 		if (ns <= 1ULL << (FUNCTION_BUCKET_LOW + bucket * FUNCTION_BUCKET_STEP))
 			break;
 	return bucket;
+}
+
+/* The bucket of a call's duration. Most are short. */
+static __always_inline u32 function_bucket(u64 ns)
+{
+	u64 units = (ns - 1) >> FUNCTION_BUCKET_LOW;
+
+	return units < SHORT_UNITS ? short_buckets[units] : long_call_bucket(ns);
 }
 
 /*
@@ -127,8 +135,10 @@ __noinline int close_calls(struct journey *j, u32 depth, u64 end)
 }
 
 /* Of the calls below `depth`, how many there are up to the innermost that parks packets. */
-static __always_inline u32 parked_below(struct journey *j, u32 depth)
+__noinline u32 parked_below(struct journey *j, u32 depth)
 {
+	if (!j)
+		return 0;
 	depth = depth_in(depth);
 	while (has_call_above(&depth) && !call_at(j, depth - CALL_SIZE)->function.row.queues)
 		depth -= CALL_SIZE;

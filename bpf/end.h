@@ -96,7 +96,7 @@ static __always_inline void end_journey(u32 index, int way, u64 skb, struct jour
 {
 	volatile struct bucket *bucket = &buckets[index & (BUCKETS - 1)];
 
-	if (!claim(bucket, way, skb))
+	if (!j || !claim(bucket, way, skb))
 		return;
 	j->record.outcome = outcome_of(j);
 	count_journey(j, j->record.outcome);
@@ -108,8 +108,8 @@ static __always_inline void end_journey(u32 index, int way, u64 skb, struct jour
 static __noinline int end_unseen(u64 skb)
 {
 	u32 index = bucket_index(skb);
-	int way = way_of(&buckets[index], skb);
-	struct journey *j = way == NO_WAY ? 0 : journey_at(index, way);
+	int way = way_of(index, skb);
+	struct journey *j = journey_at(index, way);
 
 	if (!j)
 		return 0;
@@ -155,10 +155,10 @@ static __noinline int forget(u64 skb)
 		bucket->rejected = 0;
 		return 0;
 	}
-	way = way_of(bucket, skb);
-	if (way == NO_WAY)
-		return 0;
+	way = way_of(index, skb);
 	j = journey_at(index, way);
+	if (!j)
+		return 0;
 	if (is_remade(j))
 		discard_journey(bucket, way, skb);
 	else

@@ -96,17 +96,16 @@ static __always_inline void begin_journey(struct journey *j, const struct visit 
 		note_identity(j, v->skb);
 }
 
-/* Begin a journey in a free way of the bucket; null when there is none. */
-static __always_inline struct journey *take_journey(volatile struct bucket *bucket,
-						    const struct visit *v, int *way)
+/* Begin a journey in a free way of the packet's bucket; null when there is none. */
+static __always_inline struct journey *take_journey(const struct visit *v, int *way)
 {
+	u32 index = bucket_index(v->skb);
 	struct journey *j;
 
-	*way = take_way(bucket);
-	if (*way < 0 || *way >= BUCKET_WAYS)
-		return 0;
-	j = journey_at(bucket_index(v->skb), *way);
-	begin_journey(j, v);
+	*way = take_way(index);
+	j = journey_at(index, *way);
+	if (j)
+		begin_journey(j, v);
 	return j;
 }
 
@@ -132,7 +131,7 @@ static __always_inline enum verdict follow(volatile struct bucket *bucket, const
 
 	if (is_passed(v->skb))
 		return REJECTED;
-	j = take_journey(bucket, v, &way);
+	j = take_journey(v, &way);
 	if (!j) {
 		pass(v->skb);
 		return REJECTED;
@@ -226,7 +225,7 @@ static __noinline int derive(const struct visit *v, u64 old)
 	}
 	if (!enabled)
 		return 0;
-	child = take_journey(bucket, v, &way);
+	child = take_journey(v, &way);
 	if (!child) {
 		pass(v->skb);
 		bucket->rejected = v->skb;
@@ -259,7 +258,7 @@ static __noinline int begin_life(u64 skb)
 	forget_sendings(skb);
 	if (bucket->rejected == skb)
 		bucket->rejected = 0;
-	if (way_of(bucket, skb) != NO_WAY)
+	if (way_of(bucket_index(skb), skb) != NO_WAY)
 		end_unseen(skb);
 	return 0;
 }

@@ -114,8 +114,11 @@ static __always_inline bool lives(const struct call *call, bool direct)
 	return load_word_by(call->stack_pointer, direct) == call->caller;
 }
 
-static __noinline u32 depth_below(struct journey *j, u64 stack_pointer, u32 depth)
+/* Not static, as functions in count.h: verified once. */
+__noinline u32 depth_below(struct journey *j, u64 stack_pointer, u32 depth)
 {
+	if (!j)
+		return 0;
 	depth = depth_in(depth);
 	while (has_call_above(&depth)) {
 		const struct call *call = call_at(j, depth - CALL_SIZE);
