@@ -54,14 +54,15 @@ in_a packets udp -to 239.11.14.1:7036
 received detour-b 8
 
 # They stay until the end: a report of the group's membership may come first.
-in_a packets tap -ring -count 0 -device east >"$OUT.ring-out" &
+ip netns exec detour-a packets tap -ring -count 0 -device east >"$OUT.ring-out" &
 ring_out=$!
-in_b packets tap -ring -count 0 -device west >"$OUT.ring-in" &
+ip netns exec detour-b packets tap -ring -count 0 -device west >"$OUT.ring-in" &
 ring_in=$!
 await 60 sh -c "cat '$OUT.ring-out' '$OUT.ring-in' | grep -c ready | grep -qx 2"
 in_a packets udp -to 10.11.14.2:7031
 received detour-b 9
 kill $ring_out $ring_in
+wait $ring_out $ring_in
 
 in_a packets tap -ring -refuse -device east >"$OUT.no-out" &
 no_out=$!
