@@ -30,12 +30,16 @@ union function_word {
 	u64 word;
 };
 
-static __always_inline u64 row_of(u32 address)
+static __always_inline u32 row_index(u32 address)
 {
 	u32 hash = address * multiplier;
-	u32 at = (hash >> 8 ^ displacements[hash >> 21]) & (FUNCTION_ROWS - 1);
 
-	return *(const volatile u64 *)&function_rows[at];
+	return (hash >> 8 ^ displacements[hash >> 21]) & (FUNCTION_ROWS - 1);
+}
+
+static __always_inline u64 row_of(u32 address)
+{
+	return *(const volatile u64 *)&function_rows[row_index(address)];
 }
 _Static_assert(DISPLACEMENTS == 1 << (32 - 21), "what is left of the product chooses one");
 
@@ -48,5 +52,35 @@ static __always_inline bool is_special(u64 row)
 {
 	return row >> (8 * __builtin_offsetof(struct function_row, outcome));
 }
+
+/* What a function means for the life of the packets that visit it. */
+enum life {
+	LIFE_LIVES,
+	LIFE_LATE, /* continues journeys, and starts none */
+	LIFE_ENDS,
+	LIFE_MAKES, /* the other packet, of this one */
+	LIFE_MERGES, /* into the other packet */
+	LIFE_SPLITS, /* puts its tail into the other packet */
+};
+
+/* Of functions that have no program for their kind alone, in the places of their rows. */
+struct function_role {
+	u8 life; /* enum life */
+	u8 packet; /* the number of the argument that visits, 1 to 6 */
+	u8 by_reference; /* and it is a struct sk_buff ** */
+	u8 other; /* the number of the other packet, 0 for none */
+};
+const volatile struct function_role function_roles[FUNCTION_ROWS] = {};
+
+static __always_inline struct function_role role_of(u32 address)
+{
+	union {
+		struct function_role role;
+		u32 word;
+	} found = { .word = *(const volatile u32 *)&function_roles[row_index(address)] };
+
+	return found.role;
+}
+_Static_assert(sizeof(struct function_role) == 4, "one load");
 
 #endif

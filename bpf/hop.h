@@ -336,6 +336,8 @@ static __always_inline void append_at_function_by(struct pt_regs *ctx, struct jo
 /* The same where registers are at hand: what every function of a followed packet runs. */
 static __noinline int append_at_function(struct pt_regs *ctx, struct journey *j, u64 skb)
 {
+	if (!skb) /* as free ways have it */
+		return 0;
 	if (config.direct_loads)
 		append_at_function_by(ctx, j, skb, true);
 	else

@@ -5,7 +5,8 @@
  * never end.
  *
  * A program is attached to many functions; its name says which argument holds
- * the skb. User space loads the same code for kprobe-multi and for kprobe.
+ * the skb, or that function_roles does. User space loads the same code for
+ * kprobe-multi and for kprobe.
  */
 #include "drop.h"
 
@@ -16,6 +17,7 @@ const enum loss *keep_loss __attribute__((unused));
 const enum entry_kind *keep_entry_kind __attribute__((unused));
 const enum record_flag *keep_record_flag __attribute__((unused));
 const enum keep *keep_keep __attribute__((unused));
+const enum life *keep_life __attribute__((unused));
 const enum bucket_layout *keep_bucket_layout __attribute__((unused));
 const enum outcome *keep_outcome __attribute__((unused));
 const struct record *keep_record __attribute__((unused));
@@ -91,11 +93,6 @@ static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start 
 	return seek_at_function(ctx, skb, start);
 }
 
-static __always_inline int at_function_by_reference(struct pt_regs *ctx, u64 reference)
-{
-	return reference ? at_function(ctx, load_word(reference), MAY_START) : 0;
-}
-
 SEC("kprobe.multi/skb1")
 int function_skb1(struct pt_regs *ctx)
 {
@@ -114,102 +111,73 @@ int function_skb3(struct pt_regs *ctx)
 	return at_function(ctx, ctx->dx, MAY_START);
 }
 
-SEC("kprobe.multi/skb4")
-int function_skb4(struct pt_regs *ctx)
+/* The barriers keep the compiler from choosing an address in place of a value. */
+static __always_inline u64 argument_of(struct pt_regs *ctx, u32 number)
 {
-	return at_function(ctx, ctx->cx, MAY_START);
+	u64 value = 0;
+
+	switch (number) {
+	case 1:
+		value = ctx->di;
+		barrier_var(value);
+		break;
+	case 2:
+		value = ctx->si;
+		barrier_var(value);
+		break;
+	case 3:
+		value = ctx->dx;
+		barrier_var(value);
+		break;
+	case 4:
+		value = ctx->cx;
+		barrier_var(value);
+		break;
+	case 5:
+		value = ctx->r8;
+		barrier_var(value);
+		break;
+	case 6:
+		value = ctx->r9;
+		barrier_var(value);
+		break;
+	}
+	return value;
 }
 
-SEC("kprobe.multi/skb5")
-int function_skb5(struct pt_regs *ctx)
+static __always_inline enum start start_of(struct function_role role)
 {
-	return at_function(ctx, ctx->r8, MAY_START);
+	return role.life == LIFE_LATE || role.life == LIFE_ENDS ? NO_START : MAY_START;
 }
 
-SEC("kprobe.multi/skb6")
-int function_skb6(struct pt_regs *ctx)
+/* What the role says beyond the visit, of what makes no packet. */
+static __always_inline int play(struct function_role role, u64 skb, u64 other)
 {
-	return at_function(ctx, ctx->r9, MAY_START);
+	switch (role.life) {
+	case LIFE_ENDS:
+		return forget_masked(skb);
+	case LIFE_MERGES:
+		return visit_merge(skb, other);
+	case LIFE_SPLITS:
+		return split_kept(skb, other);
+	}
+	return 0;
 }
 
-/* struct sk_buff ** */
-SEC("kprobe.multi/ref1")
-int function_ref1(struct pt_regs *ctx)
+/* All functions that have no program for their kind. */
+SEC("kprobe.multi/other")
+int function_other(struct pt_regs *ctx)
 {
-	return at_function_by_reference(ctx, ctx->di);
-}
+	struct function_role role = role_of(bpf_get_func_ip(ctx));
+	u64 skb = argument_of(ctx, role.packet);
 
-SEC("kprobe.multi/ref2")
-int function_ref2(struct pt_regs *ctx)
-{
-	return at_function_by_reference(ctx, ctx->si);
-}
-
-SEC("kprobe.multi/ref3")
-int function_ref3(struct pt_regs *ctx)
-{
-	return at_function_by_reference(ctx, ctx->dx);
-}
-
-SEC("kprobe.multi/ref4")
-int function_ref4(struct pt_regs *ctx)
-{
-	return at_function_by_reference(ctx, ctx->cx);
-}
-
-SEC("kprobe.multi/ref5")
-int function_ref5(struct pt_regs *ctx)
-{
-	return at_function_by_reference(ctx, ctx->r8);
-}
-
-/* Functions that may run after a packet's end. */
-SEC("kprobe.multi/late1")
-int function_late1(struct pt_regs *ctx)
-{
-	return at_function(ctx, ctx->di, NO_START);
-}
-
-/* Functions that make one packet, their first argument, from the second. */
-SEC("kprobe.multi/birth")
-int function_birth(struct pt_regs *ctx)
-{
-	at_function(ctx, ctx->si, MAY_START);
-	return visit_birth(ctx->di, ctx->si, bpf_get_func_ip(ctx), ctx->sp);
-}
-
-/* Functions that merge the packet that is their second argument into the first. */
-SEC("kprobe.multi/merge")
-int function_merge(struct pt_regs *ctx)
-{
-	at_function(ctx, ctx->si, MAY_START);
-	return visit_merge(ctx->si, ctx->di);
-}
-
-/* Functions that put the tail of a packet that TCP keeps, their first argument, into the second. */
-SEC("kprobe.multi/split")
-int function_split(struct pt_regs *ctx)
-{
-	at_function(ctx, ctx->di, MAY_START);
-	return split_kept(ctx->di, ctx->si);
-}
-
-static __always_inline int at_end(struct pt_regs *ctx, u64 skb)
-{
-	at_function(ctx, skb, NO_START);
-	return forget(skb);
-}
-
-SEC("kprobe.multi/end1")
-int function_end1(struct pt_regs *ctx)
-{
-	return at_end(ctx, ctx->di);
-}
-
-SEC("kprobe.multi/end2")
-int function_end2(struct pt_regs *ctx)
-{
-	return at_end(ctx, ctx->si);
+	if (role.by_reference)
+		skb = load_word(skb);
+	at_function(ctx, skb, start_of(role));
+	if (role.life == LIFE_MAKES)
+		return visit_birth_masked(argument_of(ctx, role.other), skb, bpf_get_func_ip(ctx),
+					  ctx->sp);
+	return play(role, skb, argument_of(ctx, role.other));
 }
 
 /*
@@ -259,6 +227,8 @@ static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
 {
 	unsigned long flags;
 
+	if (!skb) /* as free ways have it */
+		return 0;
 	mask_interrupts(&flags);
 	if (config.direct_loads)
 		append_at_traced_by(ctx, j, skb, true);
@@ -288,13 +258,6 @@ static __always_inline int at_traced(u64 *ctx, u64 skb, enum start start)
 	return seek_at_traced(ctx, skb, start);
 }
 
-static __always_inline int at_traced_by_reference(u64 *ctx, u32 number)
-{
-	u64 reference = traced_argument(ctx, number);
-
-	return reference ? at_traced(ctx, load_word(reference), MAY_START) : 0;
-}
-
 SEC("fentry/skb1")
 int traced_skb1(u64 *ctx)
 {
@@ -313,60 +276,23 @@ int traced_skb3(u64 *ctx)
 	return at_traced(ctx, traced_argument(ctx, 3), MAY_START);
 }
 
-SEC("fentry/skb4")
-int traced_skb4(u64 *ctx)
+SEC("fentry/other")
+int traced_other(u64 *ctx)
 {
-	return at_traced(ctx, traced_argument(ctx, 4), MAY_START);
+	u64 function = bpf_get_func_ip(ctx);
+	struct function_role role = role_of(function);
+	u64 skb = traced_argument(ctx, role.packet), other;
+
+	if (role.by_reference)
+		skb = load_word(skb);
+	at_traced(ctx, skb, start_of(role));
+	other = traced_argument(ctx, role.other);
+	if (role.life == LIFE_MAKES)
+		return visit_birth_masked(other, skb, function, return_address_at(ctx, function));
+	return play(role, skb, other);
 }
 
-SEC("fentry/skb5")
-int traced_skb5(u64 *ctx)
-{
-	return at_traced(ctx, traced_argument(ctx, 5), MAY_START);
-}
-
-SEC("fentry/skb6")
-int traced_skb6(u64 *ctx)
-{
-	return at_traced(ctx, traced_argument(ctx, 6), MAY_START);
-}
-
-SEC("fentry/ref1")
-int traced_ref1(u64 *ctx)
-{
-	return at_traced_by_reference(ctx, 1);
-}
-
-SEC("fentry/ref2")
-int traced_ref2(u64 *ctx)
-{
-	return at_traced_by_reference(ctx, 2);
-}
-
-SEC("fentry/ref3")
-int traced_ref3(u64 *ctx)
-{
-	return at_traced_by_reference(ctx, 3);
-}
-
-SEC("fentry/ref4")
-int traced_ref4(u64 *ctx)
-{
-	return at_traced_by_reference(ctx, 4);
-}
-
-SEC("fentry/ref5")
-int traced_ref5(u64 *ctx)
-{
-	return at_traced_by_reference(ctx, 5);
-}
-
-SEC("fentry/late1")
-int traced_late1(u64 *ctx)
-{
-	return at_traced(ctx, traced_argument(ctx, 1), NO_START);
-}
-
+/* Functions that may not be missed have a trampoline and a program each: see plan.go. */
 SEC("fentry/birth")
 int traced_birth(u64 *ctx)
 {
@@ -375,24 +301,6 @@ int traced_birth(u64 *ctx)
 
 	at_traced(ctx, old, MAY_START);
 	return visit_birth_masked(skb, old, function, return_address_at(ctx, function));
-}
-
-SEC("fentry/merge")
-int traced_merge(u64 *ctx)
-{
-	u64 skb = traced_argument(ctx, 2);
-
-	at_traced(ctx, skb, MAY_START);
-	return visit_merge(skb, traced_argument(ctx, 1));
-}
-
-SEC("fentry/split")
-int traced_split(u64 *ctx)
-{
-	u64 skb = traced_argument(ctx, 1);
-
-	at_traced(ctx, skb, MAY_START);
-	return split_kept(skb, traced_argument(ctx, 2));
 }
 
 static __always_inline int at_traced_end(u64 *ctx, u64 skb)

@@ -32,14 +32,13 @@ func TestProgramsAreUsed(t *testing.T) {
 	for _, r := range journey.Returns() {
 		used[returnProgram(r)] = true
 	}
-	merge := target{symbol: kernel.Symbol{Name: "skb_gro_receive"}, argument: kernel.Argument{Register: 2}}.kind()
-	used[kprobePrefix+merge], used[tracedPrefix+merge] = true, true
 	for register := 1; register <= 6; register++ {
-		for _, life := range []journey.Life{journey.Lives, journey.Ends, journey.Late, journey.Makes, journey.Splits, journey.Gone} {
+		for life := journey.Lives; life < journey.Gone; life++ {
 			for _, reference := range []bool{false, true} {
-				kind := target{life: life, argument: kernel.Argument{Register: register, Reference: reference}}.kind()
-				if kind != "" {
-					used[kprobePrefix+kind], used[tracedPrefix+kind] = true, true
+				t := target{life: life, argument: kernel.Argument{Register: register, Reference: reference}}
+				used[kprobePrefix+t.kind()], used[tracedPrefix+t.kind()] = true, true
+				if lone := t.loneKind(); lone != "" {
+					used[tracedPrefix+lone] = true
 				}
 			}
 		}

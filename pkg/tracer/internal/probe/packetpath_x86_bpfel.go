@@ -75,6 +75,14 @@ type packetPathFunctionCount struct {
 	Durations  [14]uint64
 }
 
+type packetPathFunctionRole struct {
+	_           structs.HostLayout
+	Life        uint8
+	Packet      uint8
+	ByReference uint8
+	Other       uint8
+}
+
 type packetPathFunctionRow struct {
 	_       structs.HostLayout
 	Address uint32
@@ -89,6 +97,17 @@ const (
 	packetPathKeepKEEP_ALL     packetPathKeep = 1
 	packetPathKeepKEEP_DROPPED packetPathKeep = 2
 	packetPathKeepKEEP_SLOW    packetPathKeep = 4
+)
+
+type packetPathLife uint32
+
+const (
+	packetPathLifeLIFE_LIVES  packetPathLife = 0
+	packetPathLifeLIFE_LATE   packetPathLife = 1
+	packetPathLifeLIFE_ENDS   packetPathLife = 2
+	packetPathLifeLIFE_MAKES  packetPathLife = 3
+	packetPathLifeLIFE_MERGES packetPathLife = 4
+	packetPathLifeLIFE_SPLITS packetPathLife = 5
 )
 
 type packetPathLoss uint32
@@ -221,42 +240,19 @@ const (
 	packetPathMapRecords                     = "records"
 	packetPathMapWaitCounts                  = "wait_counts"
 	packetPathProgExpireBucket               = "expire_bucket"
-	packetPathProgFunctionBirth              = "function_birth"
-	packetPathProgFunctionEnd1               = "function_end1"
-	packetPathProgFunctionEnd2               = "function_end2"
-	packetPathProgFunctionLate1              = "function_late1"
-	packetPathProgFunctionMerge              = "function_merge"
-	packetPathProgFunctionRef1               = "function_ref1"
-	packetPathProgFunctionRef2               = "function_ref2"
-	packetPathProgFunctionRef3               = "function_ref3"
-	packetPathProgFunctionRef4               = "function_ref4"
-	packetPathProgFunctionRef5               = "function_ref5"
+	packetPathProgFunctionOther              = "function_other"
 	packetPathProgFunctionSkb1               = "function_skb1"
 	packetPathProgFunctionSkb2               = "function_skb2"
 	packetPathProgFunctionSkb3               = "function_skb3"
-	packetPathProgFunctionSkb4               = "function_skb4"
-	packetPathProgFunctionSkb5               = "function_skb5"
-	packetPathProgFunctionSkb6               = "function_skb6"
-	packetPathProgFunctionSplit              = "function_split"
 	packetPathProgTracedAllocated            = "traced_allocated"
 	packetPathProgTracedBirth                = "traced_birth"
 	packetPathProgTracedEnd1                 = "traced_end1"
 	packetPathProgTracedEnd2                 = "traced_end2"
-	packetPathProgTracedLate1                = "traced_late1"
-	packetPathProgTracedMerge                = "traced_merge"
-	packetPathProgTracedRef1                 = "traced_ref1"
-	packetPathProgTracedRef2                 = "traced_ref2"
-	packetPathProgTracedRef3                 = "traced_ref3"
-	packetPathProgTracedRef4                 = "traced_ref4"
-	packetPathProgTracedRef5                 = "traced_ref5"
+	packetPathProgTracedOther                = "traced_other"
 	packetPathProgTracedRefused              = "traced_refused"
 	packetPathProgTracedSkb1                 = "traced_skb1"
 	packetPathProgTracedSkb2                 = "traced_skb2"
 	packetPathProgTracedSkb3                 = "traced_skb3"
-	packetPathProgTracedSkb4                 = "traced_skb4"
-	packetPathProgTracedSkb5                 = "traced_skb5"
-	packetPathProgTracedSkb6                 = "traced_skb6"
-	packetPathProgTracedSplit                = "traced_split"
 	packetPathProgTracepointConsumeSkb       = "tracepoint_consume_skb"
 	packetPathProgTracepointKfreeSkb         = "tracepoint_kfree_skb"
 	packetPathProgTracepointKfreeSkbNoReason = "tracepoint_kfree_skb_no_reason"
@@ -271,10 +267,12 @@ const (
 	packetPathVarConfig                      = "config"
 	packetPathVarDisplacements               = "displacements"
 	packetPathVarEnabled                     = "enabled"
+	packetPathVarFunctionRoles               = "function_roles"
 	packetPathVarFunctionRows                = "function_rows"
 	packetPathVarKeepBucketLayout            = "keep_bucket_layout"
 	packetPathVarKeepEntryKind               = "keep_entry_kind"
 	packetPathVarKeepKeep                    = "keep_keep"
+	packetPathVarKeepLife                    = "keep_life"
 	packetPathVarKeepLoss                    = "keep_loss"
 	packetPathVarKeepOutcome                 = "keep_outcome"
 	packetPathVarKeepRecord                  = "keep_record"
@@ -329,42 +327,19 @@ type packetPathSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetPathProgramSpecs struct {
 	ExpireBucket               *ebpf.ProgramSpec `ebpf:"expire_bucket"`
-	FunctionBirth              *ebpf.ProgramSpec `ebpf:"function_birth"`
-	FunctionEnd1               *ebpf.ProgramSpec `ebpf:"function_end1"`
-	FunctionEnd2               *ebpf.ProgramSpec `ebpf:"function_end2"`
-	FunctionLate1              *ebpf.ProgramSpec `ebpf:"function_late1"`
-	FunctionMerge              *ebpf.ProgramSpec `ebpf:"function_merge"`
-	FunctionRef1               *ebpf.ProgramSpec `ebpf:"function_ref1"`
-	FunctionRef2               *ebpf.ProgramSpec `ebpf:"function_ref2"`
-	FunctionRef3               *ebpf.ProgramSpec `ebpf:"function_ref3"`
-	FunctionRef4               *ebpf.ProgramSpec `ebpf:"function_ref4"`
-	FunctionRef5               *ebpf.ProgramSpec `ebpf:"function_ref5"`
+	FunctionOther              *ebpf.ProgramSpec `ebpf:"function_other"`
 	FunctionSkb1               *ebpf.ProgramSpec `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.ProgramSpec `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.ProgramSpec `ebpf:"function_skb3"`
-	FunctionSkb4               *ebpf.ProgramSpec `ebpf:"function_skb4"`
-	FunctionSkb5               *ebpf.ProgramSpec `ebpf:"function_skb5"`
-	FunctionSkb6               *ebpf.ProgramSpec `ebpf:"function_skb6"`
-	FunctionSplit              *ebpf.ProgramSpec `ebpf:"function_split"`
 	TracedAllocated            *ebpf.ProgramSpec `ebpf:"traced_allocated"`
 	TracedBirth                *ebpf.ProgramSpec `ebpf:"traced_birth"`
 	TracedEnd1                 *ebpf.ProgramSpec `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.ProgramSpec `ebpf:"traced_end2"`
-	TracedLate1                *ebpf.ProgramSpec `ebpf:"traced_late1"`
-	TracedMerge                *ebpf.ProgramSpec `ebpf:"traced_merge"`
-	TracedRef1                 *ebpf.ProgramSpec `ebpf:"traced_ref1"`
-	TracedRef2                 *ebpf.ProgramSpec `ebpf:"traced_ref2"`
-	TracedRef3                 *ebpf.ProgramSpec `ebpf:"traced_ref3"`
-	TracedRef4                 *ebpf.ProgramSpec `ebpf:"traced_ref4"`
-	TracedRef5                 *ebpf.ProgramSpec `ebpf:"traced_ref5"`
+	TracedOther                *ebpf.ProgramSpec `ebpf:"traced_other"`
 	TracedRefused              *ebpf.ProgramSpec `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.ProgramSpec `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.ProgramSpec `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.ProgramSpec `ebpf:"traced_skb3"`
-	TracedSkb4                 *ebpf.ProgramSpec `ebpf:"traced_skb4"`
-	TracedSkb5                 *ebpf.ProgramSpec `ebpf:"traced_skb5"`
-	TracedSkb6                 *ebpf.ProgramSpec `ebpf:"traced_skb6"`
-	TracedSplit                *ebpf.ProgramSpec `ebpf:"traced_split"`
 	TracepointConsumeSkb       *ebpf.ProgramSpec `ebpf:"tracepoint_consume_skb"`
 	TracepointKfreeSkb         *ebpf.ProgramSpec `ebpf:"tracepoint_kfree_skb"`
 	TracepointKfreeSkbNoReason *ebpf.ProgramSpec `ebpf:"tracepoint_kfree_skb_no_reason"`
@@ -401,10 +376,12 @@ type packetPathVariableSpecs struct {
 	Config           *ebpf.VariableSpec `ebpf:"config"`
 	Displacements    *ebpf.VariableSpec `ebpf:"displacements"`
 	Enabled          *ebpf.VariableSpec `ebpf:"enabled"`
+	FunctionRoles    *ebpf.VariableSpec `ebpf:"function_roles"`
 	FunctionRows     *ebpf.VariableSpec `ebpf:"function_rows"`
 	KeepBucketLayout *ebpf.VariableSpec `ebpf:"keep_bucket_layout"`
 	KeepEntryKind    *ebpf.VariableSpec `ebpf:"keep_entry_kind"`
 	KeepKeep         *ebpf.VariableSpec `ebpf:"keep_keep"`
+	KeepLife         *ebpf.VariableSpec `ebpf:"keep_life"`
 	KeepLoss         *ebpf.VariableSpec `ebpf:"keep_loss"`
 	KeepOutcome      *ebpf.VariableSpec `ebpf:"keep_outcome"`
 	KeepRecord       *ebpf.VariableSpec `ebpf:"keep_record"`
@@ -473,10 +450,12 @@ type packetPathVariables struct {
 	Config           *ebpf.Variable `ebpf:"config"`
 	Displacements    *ebpf.Variable `ebpf:"displacements"`
 	Enabled          *ebpf.Variable `ebpf:"enabled"`
+	FunctionRoles    *ebpf.Variable `ebpf:"function_roles"`
 	FunctionRows     *ebpf.Variable `ebpf:"function_rows"`
 	KeepBucketLayout *ebpf.Variable `ebpf:"keep_bucket_layout"`
 	KeepEntryKind    *ebpf.Variable `ebpf:"keep_entry_kind"`
 	KeepKeep         *ebpf.Variable `ebpf:"keep_keep"`
+	KeepLife         *ebpf.Variable `ebpf:"keep_life"`
 	KeepLoss         *ebpf.Variable `ebpf:"keep_loss"`
 	KeepOutcome      *ebpf.Variable `ebpf:"keep_outcome"`
 	KeepRecord       *ebpf.Variable `ebpf:"keep_record"`
@@ -493,42 +472,19 @@ type packetPathVariables struct {
 // It can be passed to loadPacketPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetPathPrograms struct {
 	ExpireBucket               *ebpf.Program `ebpf:"expire_bucket"`
-	FunctionBirth              *ebpf.Program `ebpf:"function_birth"`
-	FunctionEnd1               *ebpf.Program `ebpf:"function_end1"`
-	FunctionEnd2               *ebpf.Program `ebpf:"function_end2"`
-	FunctionLate1              *ebpf.Program `ebpf:"function_late1"`
-	FunctionMerge              *ebpf.Program `ebpf:"function_merge"`
-	FunctionRef1               *ebpf.Program `ebpf:"function_ref1"`
-	FunctionRef2               *ebpf.Program `ebpf:"function_ref2"`
-	FunctionRef3               *ebpf.Program `ebpf:"function_ref3"`
-	FunctionRef4               *ebpf.Program `ebpf:"function_ref4"`
-	FunctionRef5               *ebpf.Program `ebpf:"function_ref5"`
+	FunctionOther              *ebpf.Program `ebpf:"function_other"`
 	FunctionSkb1               *ebpf.Program `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.Program `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.Program `ebpf:"function_skb3"`
-	FunctionSkb4               *ebpf.Program `ebpf:"function_skb4"`
-	FunctionSkb5               *ebpf.Program `ebpf:"function_skb5"`
-	FunctionSkb6               *ebpf.Program `ebpf:"function_skb6"`
-	FunctionSplit              *ebpf.Program `ebpf:"function_split"`
 	TracedAllocated            *ebpf.Program `ebpf:"traced_allocated"`
 	TracedBirth                *ebpf.Program `ebpf:"traced_birth"`
 	TracedEnd1                 *ebpf.Program `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.Program `ebpf:"traced_end2"`
-	TracedLate1                *ebpf.Program `ebpf:"traced_late1"`
-	TracedMerge                *ebpf.Program `ebpf:"traced_merge"`
-	TracedRef1                 *ebpf.Program `ebpf:"traced_ref1"`
-	TracedRef2                 *ebpf.Program `ebpf:"traced_ref2"`
-	TracedRef3                 *ebpf.Program `ebpf:"traced_ref3"`
-	TracedRef4                 *ebpf.Program `ebpf:"traced_ref4"`
-	TracedRef5                 *ebpf.Program `ebpf:"traced_ref5"`
+	TracedOther                *ebpf.Program `ebpf:"traced_other"`
 	TracedRefused              *ebpf.Program `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.Program `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.Program `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.Program `ebpf:"traced_skb3"`
-	TracedSkb4                 *ebpf.Program `ebpf:"traced_skb4"`
-	TracedSkb5                 *ebpf.Program `ebpf:"traced_skb5"`
-	TracedSkb6                 *ebpf.Program `ebpf:"traced_skb6"`
-	TracedSplit                *ebpf.Program `ebpf:"traced_split"`
 	TracepointConsumeSkb       *ebpf.Program `ebpf:"tracepoint_consume_skb"`
 	TracepointKfreeSkb         *ebpf.Program `ebpf:"tracepoint_kfree_skb"`
 	TracepointKfreeSkbNoReason *ebpf.Program `ebpf:"tracepoint_kfree_skb_no_reason"`
@@ -542,42 +498,19 @@ type packetPathPrograms struct {
 func (p *packetPathPrograms) Close() error {
 	return _PacketPathClose(
 		p.ExpireBucket,
-		p.FunctionBirth,
-		p.FunctionEnd1,
-		p.FunctionEnd2,
-		p.FunctionLate1,
-		p.FunctionMerge,
-		p.FunctionRef1,
-		p.FunctionRef2,
-		p.FunctionRef3,
-		p.FunctionRef4,
-		p.FunctionRef5,
+		p.FunctionOther,
 		p.FunctionSkb1,
 		p.FunctionSkb2,
 		p.FunctionSkb3,
-		p.FunctionSkb4,
-		p.FunctionSkb5,
-		p.FunctionSkb6,
-		p.FunctionSplit,
 		p.TracedAllocated,
 		p.TracedBirth,
 		p.TracedEnd1,
 		p.TracedEnd2,
-		p.TracedLate1,
-		p.TracedMerge,
-		p.TracedRef1,
-		p.TracedRef2,
-		p.TracedRef3,
-		p.TracedRef4,
-		p.TracedRef5,
+		p.TracedOther,
 		p.TracedRefused,
 		p.TracedSkb1,
 		p.TracedSkb2,
 		p.TracedSkb3,
-		p.TracedSkb4,
-		p.TracedSkb5,
-		p.TracedSkb6,
-		p.TracedSplit,
 		p.TracepointConsumeSkb,
 		p.TracepointKfreeSkb,
 		p.TracepointKfreeSkbNoReason,

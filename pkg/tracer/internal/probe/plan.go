@@ -40,7 +40,7 @@ func (c *selection) plan(backend Backend, trampolines bool) *plan {
 	for _, t := range c.targets {
 		_, returns := p.returns[t.symbol.Name]
 		switch traceable := t.traceable(shared); {
-		case traceable && trampolines && (returns || t.life == journey.Ends || t.life == journey.Makes):
+		case traceable && trampolines && t.loneKind() != "" && (returns || t.life == journey.Ends || t.life == journey.Makes):
 			p.lone = append(p.lone, t)
 		case traceable && backend == BackendFentryMulti:
 			p.traced = append(p.traced, t)
@@ -66,7 +66,7 @@ func (p *plan) programs() wanted {
 	want.addKinds(tracedPrefix, p.traced)
 	want.addKinds(kprobePrefix, p.kprobed)
 	for _, t := range p.lone {
-		want[lonePrefix+t.symbol.Name] = wantedProgram{from: tracedPrefix + t.kind(), function: t.symbol.Name}
+		want[lonePrefix+t.symbol.Name] = wantedProgram{from: tracedPrefix + t.loneKind(), function: t.symbol.Name}
 	}
 	for name, r := range p.returns {
 		want[returnPrefix+name] = wantedProgram{from: returnProgram(r), function: name}

@@ -99,6 +99,7 @@ func (p *Probe) attachFunctions(ctx context.Context, cache *btf.Cache, tracepoin
 	if p.table, err = newTable(functionsOf(chosen.targets)); err != nil {
 		return err
 	}
+	p.table.setRoles(chosen.targets)
 	plan, err := p.loadFunctions(ctx, cache, chosen, backend, drop)
 	if err != nil {
 		return err

@@ -23,27 +23,53 @@ type target struct {
 	life     journey.Life
 }
 
-// kind names what the eBPF program for the target does, "" if there is none.
+// otherKind is the kind of targets whose program looks their role up.
+const otherKind = "other"
+
+// kind names the eBPF program that serves the target beside others.
 func (t target) kind() string {
-	switch {
-	case t.life == journey.Ends && !t.argument.Reference && t.argument.Register <= 2:
-		return fmt.Sprintf("end%d", t.argument.Register)
-	case t.life == journey.Late && !t.argument.Reference && t.argument.Register == 1:
-		return "late1"
-	case journey.Merges(kernel.BaseName(t.symbol.Name)) && t.argument.Register == 2:
-		return "merge"
-	case t.life == journey.Makes && t.argument.Register == 1:
-		return "birth"
-	case t.life == journey.Splits && t.argument.Register == 1:
-		return "split"
-	case t.life != journey.Lives:
-		return ""
-	case t.argument.Reference && t.argument.Register <= 5:
-		return fmt.Sprintf("ref%d", t.argument.Register)
-	case t.argument.Reference:
-		return ""
+	if t.role().Life == uint8(packetPathLifeLIFE_LIVES) && !t.argument.Reference && t.argument.Register <= 3 {
+		return fmt.Sprintf("skb%d", t.argument.Register)
 	}
-	return fmt.Sprintf("skb%d", t.argument.Register)
+	return otherKind
+}
+
+// loneKind names the eBPF program that serves this target alone, "" if there is none.
+func (t target) loneKind() string {
+	role := t.role()
+	switch {
+	case role.Life == uint8(packetPathLifeLIFE_ENDS) && role.ByReference == 0 && role.Packet <= 2:
+		return fmt.Sprintf("end%d", role.Packet)
+	case role.Life == uint8(packetPathLifeLIFE_MAKES):
+		return "birth"
+	case t.kind() != otherKind:
+		return t.kind()
+	}
+	return ""
+}
+
+// role says what the kernel half has to know of the target: of its second packet too, if
+// its life is about two.
+func (t target) role() packetPathFunctionRole {
+	life := func(l packetPathLife, packet, other int) packetPathFunctionRole {
+		return packetPathFunctionRole{
+			Life: uint8(l), Packet: uint8(packet), ByReference: flag(t.argument.Reference), Other: uint8(other),
+		}
+	}
+	at := t.argument.Register
+	switch {
+	case t.life == journey.Makes:
+		return life(packetPathLifeLIFE_MAKES, 2, 1)
+	case t.life == journey.Splits:
+		return life(packetPathLifeLIFE_SPLITS, 1, 2)
+	case t.life == journey.Ends:
+		return life(packetPathLifeLIFE_ENDS, at, 0)
+	case t.life == journey.Late:
+		return life(packetPathLifeLIFE_LATE, at, 0)
+	case journey.Merges(kernel.BaseName(t.symbol.Name)) && at == 2:
+		return life(packetPathLifeLIFE_MERGES, 2, 1)
+	}
+	return life(packetPathLifeLIFE_LIVES, at, 0)
 }
 
 // suffixed reports whether the symbol has a name of the compiler's making.
@@ -179,16 +205,19 @@ func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.S
 	case journey.Merges(f.Name):
 		arguments = arguments[len(arguments)-1:]
 	}
+	others := 0
 	for _, argument := range arguments {
-		for _, symbol := range symbols {
-			t := target{symbol: symbol, argument: argument, life: life}
-			if f.Module == "" {
-				t.id = f.ID
+		t := target{symbol: kernel.Symbol{Name: f.Name}, argument: argument, life: life}
+		if f.Module == "" {
+			t.id = f.ID
+		}
+		if t.kind() == otherKind {
+			if others++; others > 1 {
+				c.skipped = append(c.skipped, Miss{f.Name, fmt.Sprintf("at its packet in register %d: there is room for one like that", argument.Register)})
+				continue
 			}
-			if t.kind() == "" {
-				c.skipped = append(c.skipped, Miss{f.Name, fmt.Sprintf("no program for an skb in register %d", argument.Register)})
-				break
-			}
+		}
+		for _, t.symbol = range symbols {
 			c.targets = append(c.targets, t)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
 func first(name string) kernel.Function {
@@ -52,8 +53,8 @@ func TestChoose(t *testing.T) {
 		"all": {
 			targets: []string{
 				"skb1 ip_rcv", "skb1 helper", "skb1 helper", "skb1 ip_fragment.constprop.0",
-				"end1 skb_release_head_state", "late1 sock_wfree",
-				"merge skb_gro_receive", "skb1 veth_xmit", "split skb_split",
+				"other skb_release_head_state", "other sock_wfree",
+				"other skb_gro_receive", "skb1 veth_xmit", "other skb_split",
 			},
 			skipped: []string{
 				"notrace", "inlined", "skb_release_data",
@@ -62,7 +63,7 @@ func TestChoose(t *testing.T) {
 		},
 		"some, and what is wanted in any case": {
 			only:    "ip_.*",
-			targets: []string{"skb1 ip_rcv", "skb1 ip_fragment.constprop.0", "end1 skb_release_head_state", "split skb_split"},
+			targets: []string{"skb1 ip_rcv", "skb1 ip_fragment.constprop.0", "other skb_release_head_state", "other skb_split"},
 		},
 	}
 	for name, test := range tests {
@@ -90,6 +91,64 @@ func TestChoose(t *testing.T) {
 				t.Errorf("skipped %v, want %v", skipped, test.skipped)
 			}
 		})
+	}
+}
+
+func TestRoles(t *testing.T) {
+	tests := map[string]struct {
+		name       string
+		life       journey.Life
+		argument   kernel.Argument
+		want       packetPathFunctionRole
+		kind, lone string
+	}{
+		"first packet":    {"ip_rcv", journey.Lives, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_LIVES, 1, 0), "skb1", "skb1"},
+		"third packet":    {"tcp_try_coalesce", journey.Lives, kernel.Argument{Register: 3}, role(packetPathLifeLIFE_LIVES, 3, 0), "skb3", "skb3"},
+		"sixth packet":    {"ip_route_use_hint", journey.Lives, kernel.Argument{Register: 6}, role(packetPathLifeLIFE_LIVES, 6, 0), "other", ""},
+		"runs after ends": {"sock_wfree", journey.Late, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_LATE, 1, 0), "other", ""},
+		"end":             {"napi_reuse_skb", journey.Ends, kernel.Argument{Register: 2}, role(packetPathLifeLIFE_ENDS, 2, 0), "other", "end2"},
+		"end of a third":  {"f", journey.Ends, kernel.Argument{Register: 3}, role(packetPathLifeLIFE_ENDS, 3, 0), "other", ""},
+		"birth":           {"__copy_skb_header", journey.Makes, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_MAKES, 2, 1), "other", "birth"},
+		"merge":           {"skb_gro_receive", journey.Lives, kernel.Argument{Register: 2}, role(packetPathLifeLIFE_MERGES, 2, 1), "other", ""},
+		"split":           {"skb_split", journey.Splits, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_SPLITS, 1, 2), "other", ""},
+		"by reference": {
+			"__netif_receive_skb_core", journey.Lives, kernel.Argument{Register: 1, Reference: true},
+			packetPathFunctionRole{Life: uint8(packetPathLifeLIFE_LIVES), Packet: 1, ByReference: 1}, "other", "",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			target := target{symbol: kernel.Symbol{Name: test.name, Address: 0x100}, life: test.life, argument: test.argument}
+			if got := target.role(); got != test.want {
+				t.Errorf("role %+v, want %+v", got, test.want)
+			}
+			if target.kind() != test.kind || target.loneKind() != test.lone {
+				t.Errorf("kind %q, alone %q, want %q, %q", target.kind(), target.loneKind(), test.kind, test.lone)
+			}
+		})
+	}
+}
+
+func role(life packetPathLife, packet, other uint8) packetPathFunctionRole {
+	return packetPathFunctionRole{Life: uint8(life), Packet: packet, Other: other}
+}
+
+// TestOneRoleAFunction: the table has room for one, so a second packet in a place that is
+// rare is not followed, and that is said.
+func TestOneRoleAFunction(t *testing.T) {
+	chosen := &selection{}
+	chosen.add(kernel.Function{Name: "tcp_collapse", Arguments: []kernel.Argument{{Register: 1}, {Register: 4}, {Register: 5}}},
+		journey.Lives, []kernel.Symbol{{Address: 0x100, Name: "tcp_collapse"}})
+	if len(chosen.targets) != 2 || len(chosen.skipped) != 1 || chosen.skipped[0].Name != "tcp_collapse" {
+		t.Fatalf("targets %+v, skipped %+v", chosen.targets, chosen.skipped)
+	}
+	table, err := newTable(functionsOf(chosen.targets))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.setRoles(chosen.targets)
+	if got := table.roles[table.placeOf(0x100)]; got != role(packetPathLifeLIFE_LIVES, 4, 0) {
+		t.Errorf("role %+v", got)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 type table struct {
 	functions     []string // by index
 	rows          [functionRows]packetPathFunctionRow
+	roles         [functionRows]packetPathFunctionRole // of targets of otherKind, in the places of their rows
 	displacements [displacements]uint16
 	multiplier    uint32
 }
@@ -112,10 +113,26 @@ func (t *table) placeGroup(rows []packetPathFunctionRow, group int, taken []bool
 	return false
 }
 
+// setRoles says what the functions mean that have no program for their kind.
+func (t *table) setRoles(targets []target) {
+	for _, target := range targets {
+		if target.kind() == otherKind {
+			t.roles[t.placeOf(uint32(target.symbol.Address))] = target.role()
+		}
+	}
+}
+
+// placeOf is row_index() of bpf/function.h.
+func (t *table) placeOf(address uint32) uint32 {
+	hash := address * t.multiplier
+	return (hash>>8 ^ uint32(t.displacements[hash>>21])) & (functionRows - 1)
+}
+
 // store puts the table into the programs.
 func (t *table) store(spec *ebpf.CollectionSpec) error {
 	for name, value := range map[string]any{
-		packetPathVarFunctionRows: &t.rows, packetPathVarDisplacements: &t.displacements, packetPathVarMultiplier: t.multiplier,
+		packetPathVarFunctionRows: &t.rows, packetPathVarFunctionRoles: &t.roles,
+		packetPathVarDisplacements: &t.displacements, packetPathVarMultiplier: t.multiplier,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("tell the eBPF programs their functions: %w", err)

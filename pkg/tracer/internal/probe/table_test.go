@@ -11,11 +11,7 @@ import (
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-// find is row_of() of bpf/function.h.
-func (t *table) find(address uint32) packetPathFunctionRow {
-	hash := address * t.multiplier
-	return t.rows[(hash>>8^uint32(t.displacements[hash>>21]))&(functionRows-1)]
-}
+func (t *table) find(address uint32) packetPathFunctionRow { return t.rows[t.placeOf(address)] }
 
 func TestEveryFunctionHasARowOfItsOwn(t *testing.T) {
 	for _, n := range []int{1, 34, 1640, maxFunctions} {
@@ -73,7 +69,8 @@ func TestTableFitsTheObject(t *testing.T) {
 	}
 	var table table
 	for name, size := range map[string]uintptr{
-		packetPathVarFunctionRows: unsafe.Sizeof(table.rows), packetPathVarDisplacements: unsafe.Sizeof(table.displacements),
+		packetPathVarFunctionRows: unsafe.Sizeof(table.rows), packetPathVarFunctionRoles: unsafe.Sizeof(table.roles),
+		packetPathVarDisplacements: unsafe.Sizeof(table.displacements),
 	} {
 		if got := spec.Variables[name].Size(); got != uint32(size) {
 			t.Errorf("%s has %d bytes in the object, %d here", name, got, size)
