@@ -111,6 +111,20 @@ int function_skb3(struct pt_regs *ctx)
 	return at_function(ctx, ctx->dx, MAY_START);
 }
 
+/* struct sk_buff ** */
+SEC("kprobe.multi/ref1")
+int function_ref1(struct pt_regs *ctx)
+{
+	return at_function(ctx, load_word(ctx->di), MAY_START);
+}
+
+/* Functions that may run after a packet's end. */
+SEC("kprobe.multi/late1")
+int function_late1(struct pt_regs *ctx)
+{
+	return at_function(ctx, ctx->di, NO_START);
+}
+
 /* The barriers keep the compiler from choosing an address in place of a value. */
 static __always_inline u64 argument_of(struct pt_regs *ctx, u32 number)
 {
@@ -164,7 +178,7 @@ static __always_inline int play(struct function_role role, u64 skb, u64 other)
 	return 0;
 }
 
-/* All functions that have no program for their kind. */
+/* All functions that have no program for their kind: packets pass few of them. */
 SEC("kprobe.multi/other")
 int function_other(struct pt_regs *ctx)
 {
@@ -274,6 +288,18 @@ SEC("fentry/skb3")
 int traced_skb3(u64 *ctx)
 {
 	return at_traced(ctx, traced_argument(ctx, 3), MAY_START);
+}
+
+SEC("fentry/ref1")
+int traced_ref1(u64 *ctx)
+{
+	return at_traced(ctx, load_word(traced_argument(ctx, 1)), MAY_START);
+}
+
+SEC("fentry/late1")
+int traced_late1(u64 *ctx)
+{
+	return at_traced(ctx, traced_argument(ctx, 1), NO_START);
 }
 
 SEC("fentry/other")

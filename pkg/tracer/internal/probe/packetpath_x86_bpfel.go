@@ -240,7 +240,9 @@ const (
 	packetPathMapRecords                     = "records"
 	packetPathMapWaitCounts                  = "wait_counts"
 	packetPathProgExpireBucket               = "expire_bucket"
+	packetPathProgFunctionLate1              = "function_late1"
 	packetPathProgFunctionOther              = "function_other"
+	packetPathProgFunctionRef1               = "function_ref1"
 	packetPathProgFunctionSkb1               = "function_skb1"
 	packetPathProgFunctionSkb2               = "function_skb2"
 	packetPathProgFunctionSkb3               = "function_skb3"
@@ -248,7 +250,9 @@ const (
 	packetPathProgTracedBirth                = "traced_birth"
 	packetPathProgTracedEnd1                 = "traced_end1"
 	packetPathProgTracedEnd2                 = "traced_end2"
+	packetPathProgTracedLate1                = "traced_late1"
 	packetPathProgTracedOther                = "traced_other"
+	packetPathProgTracedRef1                 = "traced_ref1"
 	packetPathProgTracedRefused              = "traced_refused"
 	packetPathProgTracedSkb1                 = "traced_skb1"
 	packetPathProgTracedSkb2                 = "traced_skb2"
@@ -327,7 +331,9 @@ type packetPathSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetPathProgramSpecs struct {
 	ExpireBucket               *ebpf.ProgramSpec `ebpf:"expire_bucket"`
+	FunctionLate1              *ebpf.ProgramSpec `ebpf:"function_late1"`
 	FunctionOther              *ebpf.ProgramSpec `ebpf:"function_other"`
+	FunctionRef1               *ebpf.ProgramSpec `ebpf:"function_ref1"`
 	FunctionSkb1               *ebpf.ProgramSpec `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.ProgramSpec `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.ProgramSpec `ebpf:"function_skb3"`
@@ -335,7 +341,9 @@ type packetPathProgramSpecs struct {
 	TracedBirth                *ebpf.ProgramSpec `ebpf:"traced_birth"`
 	TracedEnd1                 *ebpf.ProgramSpec `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.ProgramSpec `ebpf:"traced_end2"`
+	TracedLate1                *ebpf.ProgramSpec `ebpf:"traced_late1"`
 	TracedOther                *ebpf.ProgramSpec `ebpf:"traced_other"`
+	TracedRef1                 *ebpf.ProgramSpec `ebpf:"traced_ref1"`
 	TracedRefused              *ebpf.ProgramSpec `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.ProgramSpec `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.ProgramSpec `ebpf:"traced_skb2"`
@@ -472,7 +480,9 @@ type packetPathVariables struct {
 // It can be passed to loadPacketPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetPathPrograms struct {
 	ExpireBucket               *ebpf.Program `ebpf:"expire_bucket"`
+	FunctionLate1              *ebpf.Program `ebpf:"function_late1"`
 	FunctionOther              *ebpf.Program `ebpf:"function_other"`
+	FunctionRef1               *ebpf.Program `ebpf:"function_ref1"`
 	FunctionSkb1               *ebpf.Program `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.Program `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.Program `ebpf:"function_skb3"`
@@ -480,7 +490,9 @@ type packetPathPrograms struct {
 	TracedBirth                *ebpf.Program `ebpf:"traced_birth"`
 	TracedEnd1                 *ebpf.Program `ebpf:"traced_end1"`
 	TracedEnd2                 *ebpf.Program `ebpf:"traced_end2"`
+	TracedLate1                *ebpf.Program `ebpf:"traced_late1"`
 	TracedOther                *ebpf.Program `ebpf:"traced_other"`
+	TracedRef1                 *ebpf.Program `ebpf:"traced_ref1"`
 	TracedRefused              *ebpf.Program `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.Program `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.Program `ebpf:"traced_skb2"`
@@ -498,7 +510,9 @@ type packetPathPrograms struct {
 func (p *packetPathPrograms) Close() error {
 	return _PacketPathClose(
 		p.ExpireBucket,
+		p.FunctionLate1,
 		p.FunctionOther,
+		p.FunctionRef1,
 		p.FunctionSkb1,
 		p.FunctionSkb2,
 		p.FunctionSkb3,
@@ -506,7 +520,9 @@ func (p *packetPathPrograms) Close() error {
 		p.TracedBirth,
 		p.TracedEnd1,
 		p.TracedEnd2,
+		p.TracedLate1,
 		p.TracedOther,
+		p.TracedRef1,
 		p.TracedRefused,
 		p.TracedSkb1,
 		p.TracedSkb2,

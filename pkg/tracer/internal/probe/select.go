@@ -28,22 +28,27 @@ const otherKind = "other"
 
 // kind names the eBPF program that serves the target beside others.
 func (t target) kind() string {
-	if t.role().Life == uint8(packetPathLifeLIFE_LIVES) && !t.argument.Reference && t.argument.Register <= 3 {
-		return fmt.Sprintf("skb%d", t.argument.Register)
+	switch role := t.role(); role {
+	case roleOf(packetPathLifeLIFE_LIVES, 1, 0), roleOf(packetPathLifeLIFE_LIVES, 2, 0), roleOf(packetPathLifeLIFE_LIVES, 3, 0):
+		return fmt.Sprintf("skb%d", role.Packet)
+	case roleOf(packetPathLifeLIFE_LATE, 1, 0):
+		return "late1"
+	case byReference(roleOf(packetPathLifeLIFE_LIVES, 1, 0)):
+		return "ref1"
 	}
 	return otherKind
 }
 
 // loneKind names the eBPF program that serves this target alone, "" if there is none.
 func (t target) loneKind() string {
-	role := t.role()
-	switch {
-	case role.Life == uint8(packetPathLifeLIFE_ENDS) && role.ByReference == 0 && role.Packet <= 2:
+	switch role := t.role(); role {
+	case roleOf(packetPathLifeLIFE_ENDS, 1, 0), roleOf(packetPathLifeLIFE_ENDS, 2, 0):
 		return fmt.Sprintf("end%d", role.Packet)
-	case role.Life == uint8(packetPathLifeLIFE_MAKES):
+	case roleOf(packetPathLifeLIFE_MAKES, 2, 1):
 		return "birth"
-	case t.kind() != otherKind:
-		return t.kind()
+	}
+	if kind := t.kind(); kind != otherKind {
+		return kind
 	}
 	return ""
 }
@@ -51,25 +56,37 @@ func (t target) loneKind() string {
 // role says what the kernel half has to know of the target: of its second packet too, if
 // its life is about two.
 func (t target) role() packetPathFunctionRole {
-	life := func(l packetPathLife, packet, other int) packetPathFunctionRole {
-		return packetPathFunctionRole{
-			Life: uint8(l), Packet: uint8(packet), ByReference: flag(t.argument.Reference), Other: uint8(other),
-		}
-	}
-	at := t.argument.Register
+	at := uint8(t.argument.Register)
 	switch {
 	case t.life == journey.Makes:
-		return life(packetPathLifeLIFE_MAKES, 2, 1)
+		return roleOf(packetPathLifeLIFE_MAKES, 2, 1)
 	case t.life == journey.Splits:
-		return life(packetPathLifeLIFE_SPLITS, 1, 2)
-	case t.life == journey.Ends:
-		return life(packetPathLifeLIFE_ENDS, at, 0)
-	case t.life == journey.Late:
-		return life(packetPathLifeLIFE_LATE, at, 0)
+		return roleOf(packetPathLifeLIFE_SPLITS, 1, 2)
 	case journey.Merges(kernel.BaseName(t.symbol.Name)) && at == 2:
-		return life(packetPathLifeLIFE_MERGES, 2, 1)
+		return roleOf(packetPathLifeLIFE_MERGES, 2, 1)
 	}
-	return life(packetPathLifeLIFE_LIVES, at, 0)
+	role := roleOf(packetPathLifeLIFE_LIVES, at, 0)
+	switch t.life {
+	case journey.Ends:
+		role.Life = uint8(packetPathLifeLIFE_ENDS)
+	case journey.Late:
+		role.Life = uint8(packetPathLifeLIFE_LATE)
+	}
+	if t.argument.Reference {
+		return byReference(role)
+	}
+	return role
+}
+
+// roleOf is of functions that have the packet in one argument and, unless it is 0,
+// another packet in the other.
+func roleOf(life packetPathLife, packet, other uint8) packetPathFunctionRole {
+	return packetPathFunctionRole{Life: uint8(life), Packet: packet, Other: other}
+}
+
+func byReference(role packetPathFunctionRole) packetPathFunctionRole {
+	role.ByReference = 1
+	return role
 }
 
 // suffixed reports whether the symbol has a name of the compiler's making.

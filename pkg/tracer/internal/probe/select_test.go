@@ -53,7 +53,7 @@ func TestChoose(t *testing.T) {
 		"all": {
 			targets: []string{
 				"skb1 ip_rcv", "skb1 helper", "skb1 helper", "skb1 ip_fragment.constprop.0",
-				"other skb_release_head_state", "other sock_wfree",
+				"other skb_release_head_state", "late1 sock_wfree",
 				"other skb_gro_receive", "skb1 veth_xmit", "other skb_split",
 			},
 			skipped: []string{
@@ -102,18 +102,23 @@ func TestRoles(t *testing.T) {
 		want       packetPathFunctionRole
 		kind, lone string
 	}{
-		"first packet":    {"ip_rcv", journey.Lives, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_LIVES, 1, 0), "skb1", "skb1"},
-		"third packet":    {"tcp_try_coalesce", journey.Lives, kernel.Argument{Register: 3}, role(packetPathLifeLIFE_LIVES, 3, 0), "skb3", "skb3"},
-		"sixth packet":    {"ip_route_use_hint", journey.Lives, kernel.Argument{Register: 6}, role(packetPathLifeLIFE_LIVES, 6, 0), "other", ""},
-		"runs after ends": {"sock_wfree", journey.Late, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_LATE, 1, 0), "other", ""},
-		"end":             {"napi_reuse_skb", journey.Ends, kernel.Argument{Register: 2}, role(packetPathLifeLIFE_ENDS, 2, 0), "other", "end2"},
-		"end of a third":  {"f", journey.Ends, kernel.Argument{Register: 3}, role(packetPathLifeLIFE_ENDS, 3, 0), "other", ""},
-		"birth":           {"__copy_skb_header", journey.Makes, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_MAKES, 2, 1), "other", "birth"},
-		"merge":           {"skb_gro_receive", journey.Lives, kernel.Argument{Register: 2}, role(packetPathLifeLIFE_MERGES, 2, 1), "other", ""},
-		"split":           {"skb_split", journey.Splits, kernel.Argument{Register: 1}, role(packetPathLifeLIFE_SPLITS, 1, 2), "other", ""},
+		"first packet":    {"ip_rcv", journey.Lives, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_LIVES, 1, 0), "skb1", "skb1"},
+		"third packet":    {"tcp_try_coalesce", journey.Lives, kernel.Argument{Register: 3}, roleOf(packetPathLifeLIFE_LIVES, 3, 0), "skb3", "skb3"},
+		"sixth packet":    {"ip_route_use_hint", journey.Lives, kernel.Argument{Register: 6}, roleOf(packetPathLifeLIFE_LIVES, 6, 0), "other", ""},
+		"runs after ends": {"sock_wfree", journey.Late, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_LATE, 1, 0), "late1", "late1"},
+		"late third":      {"f", journey.Late, kernel.Argument{Register: 3}, roleOf(packetPathLifeLIFE_LATE, 3, 0), "other", ""},
+		"end":             {"napi_reuse_skb", journey.Ends, kernel.Argument{Register: 2}, roleOf(packetPathLifeLIFE_ENDS, 2, 0), "other", "end2"},
+		"end of a third":  {"f", journey.Ends, kernel.Argument{Register: 3}, roleOf(packetPathLifeLIFE_ENDS, 3, 0), "other", ""},
+		"birth":           {"__copy_skb_header", journey.Makes, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_MAKES, 2, 1), "other", "birth"},
+		"merge":           {"skb_gro_receive", journey.Lives, kernel.Argument{Register: 2}, roleOf(packetPathLifeLIFE_MERGES, 2, 1), "other", ""},
+		"split":           {"skb_split", journey.Splits, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_SPLITS, 1, 2), "other", ""},
+		"second by reference": {
+			"f", journey.Lives, kernel.Argument{Register: 2, Reference: true},
+			byReference(roleOf(packetPathLifeLIFE_LIVES, 2, 0)), "other", "",
+		},
 		"by reference": {
 			"__netif_receive_skb_core", journey.Lives, kernel.Argument{Register: 1, Reference: true},
-			packetPathFunctionRole{Life: uint8(packetPathLifeLIFE_LIVES), Packet: 1, ByReference: 1}, "other", "",
+			byReference(roleOf(packetPathLifeLIFE_LIVES, 1, 0)), "ref1", "ref1",
 		},
 	}
 	for name, test := range tests {
@@ -127,10 +132,6 @@ func TestRoles(t *testing.T) {
 			}
 		})
 	}
-}
-
-func role(life packetPathLife, packet, other uint8) packetPathFunctionRole {
-	return packetPathFunctionRole{Life: uint8(life), Packet: packet, Other: other}
 }
 
 // TestOneRoleAFunction: the table has room for one, so a second packet in a place that is
@@ -147,7 +148,7 @@ func TestOneRoleAFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	table.setRoles(chosen.targets)
-	if got := table.roles[table.placeOf(0x100)]; got != role(packetPathLifeLIFE_LIVES, 4, 0) {
+	if got := table.roles[table.placeOf(0x100)]; got != roleOf(packetPathLifeLIFE_LIVES, 4, 0) {
 		t.Errorf("role %+v", got)
 	}
 }
