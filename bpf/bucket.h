@@ -18,19 +18,22 @@ static __always_inline volatile struct bucket *bucket_of(u64 skb)
 	return &buckets[bucket_index(skb)];
 }
 
-/*
- * Not static, nor is take_way(), as functions in count.h: the verifier would follow each
- * way from here to the end of the program.
- */
-__noinline int way_of(u32 index, u64 skb)
+static __always_inline int way_in(const volatile struct bucket *bucket, u64 skb)
 {
-	const volatile struct bucket *bucket = &buckets[index & (BUCKETS - 1)];
-
 #pragma unroll
 	for (int way = 0; way < BUCKET_WAYS; way++)
 		if (bucket->followed[way] == skb)
 			return way;
 	return NO_WAY;
+}
+
+/*
+ * The same where much follows. Not static, nor is take_way(), as functions in count.h: the
+ * verifier would follow each way from here to the end of the program.
+ */
+__noinline int way_of(u32 index, u64 skb)
+{
+	return way_in(&buckets[index & (BUCKETS - 1)], skb);
 }
 
 /* The journey of that way; null for NO_WAY. */

@@ -32,7 +32,8 @@ struct tracer_config {
 	u8 never_settled; /* what the filter looks at may change: ask at every hop */
 	u8 keep; /* enum keep */
 	u8 masks_interrupts; /* the kernel has bpf_local_irq_save (6.14) */
-	u8 padding[6];
+	u8 sees_returns; /* the programs run when functions return, too (session.h) */
+	u8 padding[5];
 };
 _Static_assert(sizeof(struct tracer_config) == 88, "pkg/tracer/internal/probe mirrors this");
 

@@ -9,6 +9,7 @@
 #ifndef SKBPATH_COUNT_H
 #define SKBPATH_COUNT_H
 
+#include "config.h"
 #include "maps.h"
 
 /* How many bits the number has; from 32 on all are one. */
@@ -92,6 +93,20 @@ static __always_inline void count_call(const struct call *call, u64 end)
 		__sync_fetch_and_add(&count->durations[bucket], 1);
 }
 
+/* The call at this depth is over: at `end`, if not before. */
+static __always_inline void close_call(struct journey *j, u32 depth, u64 end)
+{
+	const struct call *call = call_at(j, depth);
+
+	if (config.sees_returns && call->lasted) {
+		end = call->start_ns + call->lasted;
+		if (j->recorded)
+			put_entry(&j->record, 0, call->lasted,
+				  depth / CALL_SIZE << 4 | ENTRY_RETURN);
+	}
+	count_call(call, end);
+}
+
 static const struct stage_count no_stage;
 
 /* A call too deep to know when it returns. */
@@ -129,7 +144,7 @@ __noinline int close_calls(struct journey *j, u32 depth, u64 end)
 	open = depth_in(j->open);
 	while (open > depth && has_call_above(&open)) {
 		open -= CALL_SIZE;
-		count_call(call_at(j, open), end);
+		close_call(j, open, end);
 	}
 	return 0;
 }

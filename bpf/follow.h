@@ -176,11 +176,12 @@ enum start { MAY_START, NO_START };
 /* A packet that was not rejected is at a function. */
 static __noinline int visit(u64 skb, u64 function, u64 stack_pointer, enum start start)
 {
+	u32 index = bucket_index(skb);
 	struct journey *j;
 
 	if (!skb)
 		return 0;
-	j = journey_of(skb);
+	j = journey_at(index, way_in(&buckets[index], skb));
 	if (j && config.drop_ends && !same_packet(j, skb)) {
 		end_unseen(skb);
 		j = 0;

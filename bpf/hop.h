@@ -34,26 +34,11 @@ static __noinline int send_record(struct journey *j)
 	return 0;
 }
 
-/* At most: a place and its name, a size, the hop. */
-#define ENTRIES_OF_HOP 4
-
-/* Room for an entry: make_room() has seen to it. */
-static __always_inline struct entry *take_entry(struct record *r)
-{
-	u32 at = r->entries_used++;
-
-	barrier_var(at); /* or the compiler drops the mask that the verifier wants to see */
-	return &r->entries[at & (RECORD_ENTRIES - 1)];
-}
-
-static __always_inline void put_entry(struct record *r, u32 a, u32 b, u64 tagged)
-{
-	struct entry *e = take_entry(r);
-
-	e->a = a;
-	e->b = b;
-	e->tagged = tagged;
-}
+/*
+ * At most: a place and its name, a size, the hop; and of each call that returned one,
+ * before the hop and at the end of the journey.
+ */
+#define ENTRIES_OF_HOP (config.sees_returns ? 4 + 2 * CALLS : 4)
 
 static __noinline int note_place(struct journey *j, u64 skb, u64 dev, u32 cpu)
 {
@@ -111,7 +96,7 @@ static __always_inline bool is_around(const struct call *call, u64 stack_pointer
 
 static __always_inline bool lives(const struct call *call, bool direct)
 {
-	return load_word_by(call->stack_pointer, direct) == call->caller;
+	return (u32)load_word_by(call->stack_pointer, direct) == call->caller;
 }
 
 /* Not static, as functions in count.h: verified once. */
@@ -241,7 +226,7 @@ static __always_inline bool arrive(struct journey *j, u64 skb, bool direct)
 static __always_inline bool jumped(struct journey *j, u32 depth, const struct call *call,
 				   u64 caller)
 {
-	if (j->parked != depth + CALL_SIZE || !caller || call->caller != caller)
+	if (j->parked != depth + CALL_SIZE || !caller || call->caller != (u32)caller)
 		return false;
 	j->parked = parked_below(j, depth);
 	return true;
@@ -258,7 +243,7 @@ static __always_inline void leave_calls(struct journey *j, u32 depth, const stru
 	if (j->parked > depth && !jumped(j, depth, call, caller))
 		leave_wait(j, depth, now, index_in(row));
 	else if (open == depth + CALL_SIZE)
-		count_call(call, now);
+		close_call(j, depth, now);
 	else
 		close_calls(j, depth, now);
 }
@@ -288,6 +273,7 @@ static __always_inline void enter(struct journey *j, u64 function, u64 stack_poi
 		note_special(j, depth, row);
 	call->stack_pointer = stack_pointer;
 	call->caller = caller;
+	call->lasted = 0;
 	call->start_ns = now;
 	call->function.word = row;
 	enter_call(j, depth, call);

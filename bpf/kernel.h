@@ -102,6 +102,8 @@ struct pt_regs {
 
 extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
 extern void bpf_local_irq_save(unsigned long *flags) __ksym __weak;
+extern bool bpf_session_is_return(void *ctx) __ksym __weak;
+extern u64 *bpf_session_cookie(void *ctx) __ksym __weak;
 extern void bpf_local_irq_restore(unsigned long *flags) __ksym __weak;
 
 #endif

@@ -34,10 +34,14 @@ struct bucket {
 };
 volatile struct bucket buckets[BUCKETS] = {};
 
-/* A call that has not returned: where its return address is, and which. */
+/*
+ * A call that has not returned, as far as is known: where its return address is, and its
+ * low word, which tells kernel addresses apart.
+ */
 struct call {
 	u64 stack_pointer;
-	u64 caller;
+	u32 caller;
+	u32 lasted; /* ns, 0 for as long as it has not been seen to return (session.h) */
 	u64 start_ns;
 	union function_word function;
 };

@@ -9,6 +9,7 @@
  * kprobe-multi and for kprobe.
  */
 #include "drop.h"
+#include "session.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -252,7 +253,7 @@ static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
 	return 0;
 }
 
-/* The rest of at_traced(), apart because it saves registers. */
+/* The rest of at_traced() and at_lone(), apart because it saves registers. */
 static __noinline int seek_at_traced(u64 *ctx, u64 skb, enum start start)
 {
 	u64 function = bpf_get_func_ip(ctx);
@@ -260,7 +261,8 @@ static __noinline int seek_at_traced(u64 *ctx, u64 skb, enum start start)
 	return visit_masked(skb, function, return_address_at(ctx, function), start);
 }
 
-static __always_inline int at_traced(u64 *ctx, u64 skb, enum start start)
+/* A function that has a trampoline to itself: see plan.go. */
+static __always_inline int at_lone(u64 *ctx, u64 skb, enum start start)
 {
 	u32 bucket = bucket_index(skb);
 	const volatile struct bucket *b = &buckets[bucket];
@@ -272,38 +274,78 @@ static __always_inline int at_traced(u64 *ctx, u64 skb, enum start start)
 	return seek_at_traced(ctx, skb, start);
 }
 
+/* A function that shares its program with others, which may see its return, too. */
+static __always_inline int at_traced(u64 *ctx, u64 skb, enum start start)
+{
+	u32 bucket = bucket_index(skb);
+	const volatile struct bucket *b = &buckets[bucket];
+
+	if (b->rejected == skb)
+		return 0;
+	if (b->followed[0] == skb) {
+		append_at_traced(ctx, journeys[bucket], skb);
+		if (config.sees_returns)
+			*bpf_session_cookie(ctx) = token_of(bucket, 0, journeys[bucket]);
+		return 0;
+	}
+	seek_at_traced(ctx, skb, start);
+	if (config.sees_returns)
+		*bpf_session_cookie(ctx) = token_of_packet(skb);
+	return 0;
+}
+
+static __always_inline bool is_return(u64 *ctx)
+{
+	return config.sees_returns && bpf_session_is_return(ctx);
+}
+
+static __always_inline int at_return(u64 *ctx)
+{
+	u64 token = *bpf_session_cookie(ctx);
+
+	return token ? note_return(token) : 0;
+}
+
+static __always_inline int at_traced_argument(u64 *ctx, u32 number, enum start start)
+{
+	if (is_return(ctx))
+		return at_return(ctx);
+	return at_traced(ctx, traced_argument(ctx, number), start);
+}
+
 SEC("fentry/skb1")
 int traced_skb1(u64 *ctx)
 {
-	return at_traced(ctx, traced_argument(ctx, 1), MAY_START);
+	return at_traced_argument(ctx, 1, MAY_START);
 }
 
 SEC("fentry/skb2")
 int traced_skb2(u64 *ctx)
 {
-	return at_traced(ctx, traced_argument(ctx, 2), MAY_START);
+	return at_traced_argument(ctx, 2, MAY_START);
 }
 
 SEC("fentry/skb3")
 int traced_skb3(u64 *ctx)
 {
-	return at_traced(ctx, traced_argument(ctx, 3), MAY_START);
+	return at_traced_argument(ctx, 3, MAY_START);
 }
 
 SEC("fentry/ref1")
 int traced_ref1(u64 *ctx)
 {
+	if (is_return(ctx))
+		return at_return(ctx);
 	return at_traced(ctx, load_word(traced_argument(ctx, 1)), MAY_START);
 }
 
 SEC("fentry/late1")
 int traced_late1(u64 *ctx)
 {
-	return at_traced(ctx, traced_argument(ctx, 1), NO_START);
+	return at_traced_argument(ctx, 1, NO_START);
 }
 
-SEC("fentry/other")
-int traced_other(u64 *ctx)
+static __always_inline int at_traced_other(u64 *ctx)
 {
 	u64 function = bpf_get_func_ip(ctx);
 	struct function_role role = role_of(function);
@@ -318,38 +360,49 @@ int traced_other(u64 *ctx)
 	return play(role, skb, other);
 }
 
-/* Functions that may not be missed have a trampoline and a program each: see plan.go. */
-SEC("fentry/birth")
-int traced_birth(u64 *ctx)
+SEC("fentry/other")
+int traced_other(u64 *ctx)
+{
+	return is_return(ctx) ? at_return(ctx) : at_traced_other(ctx);
+}
+
+SEC("fentry/lone_skb3")
+int lone_skb3(u64 *ctx)
+{
+	return at_lone(ctx, traced_argument(ctx, 3), MAY_START);
+}
+
+SEC("fentry/lone_birth")
+int lone_birth(u64 *ctx)
 {
 	u64 skb = traced_argument(ctx, 1), old = traced_argument(ctx, 2);
 	u64 function = bpf_get_func_ip(ctx);
 
-	at_traced(ctx, old, MAY_START);
+	at_lone(ctx, old, MAY_START);
 	return visit_birth_masked(skb, old, function, return_address_at(ctx, function));
 }
 
-static __always_inline int at_traced_end(u64 *ctx, u64 skb)
+static __always_inline int at_lone_end(u64 *ctx, u64 skb)
 {
-	at_traced(ctx, skb, NO_START);
+	at_lone(ctx, skb, NO_START);
 	return forget_masked(skb);
 }
 
-SEC("fentry/end1")
-int traced_end1(u64 *ctx)
+SEC("fentry/lone_end1")
+int lone_end1(u64 *ctx)
 {
-	return at_traced_end(ctx, traced_argument(ctx, 1));
+	return at_lone_end(ctx, traced_argument(ctx, 1));
 }
 
-SEC("fentry/end2")
-int traced_end2(u64 *ctx)
+SEC("fentry/lone_end2")
+int lone_end2(u64 *ctx)
 {
-	return at_traced_end(ctx, traced_argument(ctx, 2));
+	return at_lone_end(ctx, traced_argument(ctx, 2));
 }
 
 /* Functions that return a packet just allocated. */
 SEC("fexit/allocated")
-int traced_allocated(u64 *ctx)
+int return_allocated(u64 *ctx)
 {
 	u64 skb = 0;
 
@@ -362,7 +415,7 @@ int traced_allocated(u64 *ctx)
  * itself if they return false. Of a bool the upper bits are anything.
  */
 SEC("fexit/refused")
-int traced_refused(u64 *ctx)
+int return_refused(u64 *ctx)
 {
 	u64 merged = 0;
 

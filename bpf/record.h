@@ -40,6 +40,8 @@ enum entry_kind {
 	ENTRY_HOP_NEW_STACK = 1,
 	ENTRY_PLACE = 2, /* a ifindex, b netns; nanoseconds hold the CPU; a name follows */
 	ENTRY_SIZE = 3, /* a skb->len, b skb->mark */
+	ENTRY_RETURN =
+		4, /* the call of the last hop so deep has returned: b how long it took, ns */
 };
 
 struct entry {
@@ -78,5 +80,23 @@ struct record {
 };
 #define RECORD_HEADER __builtin_offsetof(struct record, entries)
 _Static_assert(RECORD_HEADER == 216, "pkg/tracer/internal/probe mirrors this");
+
+/* Room for an entry: make_room() has seen to it. */
+static __always_inline struct entry *take_entry(struct record *r)
+{
+	u32 at = r->entries_used++;
+
+	barrier_var(at); /* or the compiler drops the mask that the verifier wants to see */
+	return &r->entries[at & (RECORD_ENTRIES - 1)];
+}
+
+static __always_inline void put_entry(struct record *r, u32 a, u32 b, u64 tagged)
+{
+	struct entry *e = take_entry(r);
+
+	e->a = a;
+	e->b = b;
+	e->tagged = tagged;
+}
 
 #endif

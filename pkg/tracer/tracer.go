@@ -28,7 +28,7 @@ import (
 // follows every packet by the best mechanism the kernel has.
 type Config struct {
 	Source     string // auto (also ""), functions, tracepoints
-	Backend    string // auto (also ""), fentry-multi, kprobe-multi, kprobe
+	Backend    string // auto (also ""), fentry-multi, fsession-multi, kprobe-multi, kprobe
 	Functions  string // regular expression on whole function names, "" for all
 	Modules    []string
 	AllModules bool

@@ -68,6 +68,7 @@ type hop struct {
 	Via        string  `json:"via"`
 	OffsetNS   int64   `json:"offset_ns"`
 	DurationNS int64   `json:"duration_ns"`
+	Exact      bool    `json:"exact"`
 	Depth      int     `json:"depth"`
 	Interface  *string `json:"interface"`
 	Netns      *uint32 `json:"netns"`

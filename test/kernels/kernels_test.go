@@ -65,6 +65,7 @@ func kernelsUnderTest() []kernel {
 		}},
 		{series: "7", backend: "kprobe-multi", parts: []part{
 			ladderPart(), booksPart(), stressPart(), optionsPart("options", optionCases()[:1], "dnat"), descendantsPart(),
+			returnsPart(),
 		}},
 	}
 }

@@ -62,6 +62,10 @@ func (r *Record) join(next *Record) {
 	r.Outcome, r.Drop = next.Outcome, next.Drop
 	r.Absorber = next.Absorber
 	r.Certain, r.Unwanted = next.Certain, next.Unwanted
+	for _, c := range next.Calls {
+		c.Before += len(r.Visits)
+		r.Calls = append(r.Calls, c)
+	}
 	r.Visits = append(r.Visits, next.Visits...)
 }
 

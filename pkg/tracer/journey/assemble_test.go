@@ -2,7 +2,10 @@
 
 package journey
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func part(id uint64, number int, more bool, hops int) *Record {
 	return &Record{ID: id, Part: number, More: more, Visits: make([]Visit, hops)}
@@ -48,6 +51,17 @@ func TestOutcomeOfTheLastPart(t *testing.T) {
 	a.Add(first)
 	if whole := a.Add(last); whole.Outcome != Dropped || whole.Drop != last.Drop {
 		t.Errorf("outcome %s, drop %v", whole.Outcome, whole.Drop)
+	}
+}
+
+// TestCallsOfLaterParts: a call may have begun in the part before.
+func TestCallsOfLaterParts(t *testing.T) {
+	a := NewAssembler()
+	first, last := part(1, 0, true, 3), part(1, 1, false, 3)
+	first.Calls, last.Calls = []Call{{Before: 2}}, []Call{{Before: 0}, {Before: 3}}
+	a.Add(first)
+	if whole := a.Add(last); !slices.Equal(whole.Calls, []Call{{Before: 2}, {Before: 3}, {Before: 6}}) {
+		t.Errorf("calls %+v", whole.Calls)
 	}
 }
 

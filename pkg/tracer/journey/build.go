@@ -2,7 +2,11 @@
 
 package journey
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Build turns a whole record into a journey: it nests the visits into a tree,
 // gives every hop its duration, finds the waits and places the drop. The
@@ -26,10 +30,12 @@ func Build(r *Record) *Journey {
 			j.ParentHop, j.Lineage = NoHop, Retransmission
 		}
 	}
-	b := builder{journey: j, visits: r.Visits, latest: make(map[string]int, len(r.Visits))}
+	b := builder{journey: j, visits: r.Visits, calls: r.Calls, latest: make(map[string]int, len(r.Visits))}
 	for range r.Visits {
+		b.measure()
 		b.add()
 	}
+	b.measure()
 	b.finish()
 	if j.Outcome == Absorbed {
 		j.AbsorbedBy = r.Absorber
@@ -45,8 +51,24 @@ func Build(r *Record) *Journey {
 type builder struct {
 	journey *Journey
 	visits  []Visit
+	calls   []Call // that are not used yet
 	open    []int
 	latest  map[string]int // hop of each function
+}
+
+// measure gives the hops that were seen to return, before the next visit, the time that
+// they took.
+func (b *builder) measure() {
+	for len(b.calls) > 0 && b.calls[0].Before <= len(b.journey.Hops) {
+		c := b.calls[0]
+		b.calls = b.calls[1:]
+		for i := len(b.journey.Hops) - 1; i >= 0; i-- {
+			if b.visits[i].Depth == c.Depth {
+				b.journey.Hops[i].Duration, b.journey.Hops[i].Exact = c.Duration, true
+				break
+			}
+		}
+	}
 }
 
 // add makes a hop of the next visit.
@@ -104,10 +126,7 @@ func (b *builder) closeBefore(v *Visit, last *Hop) int {
 		})
 	}
 	closed := b.open[keep:]
-	for _, i := range closed {
-		h := &b.journey.Hops[i]
-		h.Duration = max(end-h.Offset, 0)
-	}
+	b.close(closed, end)
 	b.open = b.open[:keep]
 	if v.NewStack || len(closed) == 0 {
 		return -1
@@ -148,12 +167,26 @@ func (b *builder) enclosing(v *Visit) int {
 	return keep
 }
 
-func (b *builder) finish() {
-	for _, i := range b.open {
+// close ends hops, given outermost first: when they returned if that was seen, else at
+// the end given, but not before those within them returned nor after one around them.
+func (b *builder) close(hops []int, end time.Duration) {
+	for _, i := range slices.Backward(hops) {
 		h := &b.journey.Hops[i]
-		h.Duration = max(b.journey.Duration-h.Offset, 0)
+		if !h.Exact {
+			h.Duration = max(end-h.Offset, 0)
+		}
+		end = max(end, h.Offset+h.Duration)
+	}
+	for _, i := range hops {
+		h := &b.journey.Hops[i]
+		if h.Exact {
+			end = min(end, h.Offset+h.Duration)
+		}
+		h.Duration = min(h.Duration, max(end-h.Offset, 0))
 	}
 }
+
+func (b *builder) finish() { b.close(b.open, b.journey.Duration) }
 
 // placeDrop finds the hop a drop happened in: the last visit to the function
 // that let go of the packet or, where that one cannot be probed, the last hop

@@ -410,6 +410,49 @@ func TestEvidence(t *testing.T) {
 
 // FuzzBuild makes visits of any order and depth of few functions, some of
 // which mean something.
+// TestMeasuredCalls: what was seen to return took as long as that, and what is inside of
+// it no longer, though nothing was seen before the next hop.
+func TestMeasuredCalls(t *testing.T) {
+	r := &Record{Duration: 100, Visits: visits(t, `
+		0 ip_rcv
+		10 ip_rcv_core depth 1
+		20 sock_wfree depth 2
+		50 ip_rcv_finish_core depth 1
+		80 ip_local_deliver
+		90 raw_local_deliver depth 1
+	`), Calls: []Call{
+		{Before: 3, Depth: 1, Duration: 15},
+		{Before: 4, Depth: 1, Duration: 7}, {Before: 4, Depth: 0, Duration: 60},
+		{Before: 6, Depth: 1, Duration: 4},
+	}}
+	want := map[string]struct {
+		duration time.Duration
+		exact    bool
+	}{
+		"ip_rcv": {60, true}, "ip_rcv_core": {15, true}, "sock_wfree": {5, false}, "ip_rcv_finish_core": {7, true},
+		"ip_local_deliver": {20, false}, "raw_local_deliver": {4, true},
+	}
+	for _, h := range Build(r).Hops {
+		if w := want[h.Function]; h.Duration != w.duration || h.Exact != w.exact {
+			t.Errorf("%s: %d ns, exact %v; want %d, %v", h.Function, h.Duration, h.Exact, w.duration, w.exact)
+		}
+	}
+}
+
+// TestMeasuredBeforeAWait: the function that parks the packet is done after its last hop,
+// and the one around it is not done before it.
+func TestMeasuredBeforeAWait(t *testing.T) {
+	r := &Record{Duration: 100, Visits: visits(t, `
+		0 netif_rx
+		10 enqueue_to_backlog depth 1
+		50 ip_rcv stack
+	`), Calls: []Call{{Before: 2, Depth: 1, Duration: 8}}}
+	j := Build(r)
+	if outer, inner := j.Hops[0], j.Hops[1]; outer.Duration != 18 || outer.Exact || inner.Duration != 8 || !inner.Exact {
+		t.Errorf("%+v\n%+v", outer, inner)
+	}
+}
+
 func FuzzBuild(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 0x42, 0x83})
 	f.Add([]byte{5, 0x85, 5, 0x25, 7})
@@ -422,8 +465,22 @@ func FuzzBuild(f *testing.F) {
 				Offset: time.Duration(10*i) - time.Duration(s&1)*15, // clocks of CPUs may differ
 				Depth:  int(s >> 4 & 7), NewStack: s&0x80 != 0,
 			})
+			if s&2 != 0 {
+				r.Calls = append(r.Calls, Call{Before: i + int(s&1), Depth: int(s >> 3 & 7), Duration: time.Duration(s)})
+			}
 		}
-		checkTree(t, Build(r), len(steps))
+		calls := len(r.Calls)
+		j := Build(r)
+		checkTree(t, j, len(steps))
+		exact := 0
+		for _, h := range j.Hops {
+			if h.Exact {
+				exact++
+			}
+		}
+		if exact > calls {
+			t.Errorf("%d calls made %d durations exact", calls, exact)
+		}
 	})
 }
 

@@ -41,6 +41,16 @@ type Record struct {
 	Lost string
 
 	Visits []Visit
+	// Calls are those that were seen to return, in the order in which the packet was
+	// found to have left them.
+	Calls []Call
+}
+
+// Call says how long a call took: the one that the last visit at Depth began, of those
+// before the visit with the index Before.
+type Call struct {
+	Before, Depth int
+	Duration      time.Duration
 }
 
 // Parent says what a packet was made from.

@@ -129,6 +129,17 @@ func Merges(function string) bool {
 	return false
 }
 
+// TellsCaller reports whether the function tells others its return address, as where a
+// packet is dropped or consumed (net/core/skbuff.c of 6.1 to 7.3). What calls a function
+// to see its return stands in the caller's place, so it must keep away.
+func TellsCaller(function string) bool {
+	switch function {
+	case "kfree_skb", "kfree_skb_reason", "kfree_skb_list_reason", "sk_skb_reason_drop", "consume_skb", "napi_consume_skb":
+		return true
+	}
+	return false
+}
+
 // PartsEnd is the function in which packets end that were a part of another, in
 // its list of fragments. The kernel calls that a drop.
 const PartsEnd = "skb_release_data"

@@ -119,14 +119,18 @@ func (s *Symbols) SuffixedByBase() map[string][]Symbol {
 	return bases
 }
 
+// reach is more than any function has, and less than lies between the kernel's text and
+// that of trampolines and programs.
+const reach = 1 << 20
+
 // At returns the function that the address lies in: the nearest symbol at or
-// below it.
+// below it, unless it is beyond reach.
 func (s *Symbols) At(address uint64) (Symbol, bool) {
 	i, exact := s.from(address)
 	if !exact {
 		i--
 	}
-	if i < 0 {
+	if i < 0 || address-s.sorted[i].Address >= reach {
 		return Symbol{}, false
 	}
 	return s.sorted[i], true

@@ -136,6 +136,8 @@ func (d *decoder) visits(r *journey.Record, entries []byte) error {
 				return errTruncated
 			}
 			current.Interface = text(entries[at : at+entrySize])
+		case packetPathEntryKindENTRY_RETURN:
+			r.Calls = append(r.Calls, journey.Call{Before: len(r.Visits), Depth: int(tagged >> 4 & 0xfff), Duration: time.Duration(b)})
 		case packetPathEntryKindENTRY_SIZE:
 			current.Length, current.Mark = a, b
 		default:

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -103,6 +104,7 @@ func TestDecode(t *testing.T) {
 	w.entry(packetPathEntryKindENTRY_HOP, 0x100, 0x300, 0, 0)
 	w.entry(packetPathEntryKindENTRY_SIZE, 64, 9, 0, 0)
 	w.entry(packetPathEntryKindENTRY_HOP_NEW_STACK, 0x200, 0x100, 1, 250)
+	w.entry(packetPathEntryKindENTRY_RETURN, 0, 3, 1, 0)
 	w.entry(packetPathEntryKindENTRY_HOP, 1, 0, 0, 260)
 	r, err := testDecoder().decode(w.bytes)
 	if err != nil {
@@ -120,6 +122,9 @@ func TestDecode(t *testing.T) {
 	want[1].CallSite = 0x100
 	want[1].Function, want[1].Caller, want[1].Offset, want[1].Depth, want[1].NewStack, want[1].Length = "ip_rcv_core", "ip_rcv", 250, 1, true, 64
 	want[2].Function, want[2].Offset, want[2].Length = "net:netif_rx", 260, 64
+	if !slices.Equal(r.Calls, []journey.Call{{Before: 2, Depth: 1, Duration: 3}}) {
+		t.Errorf("calls %+v", r.Calls)
+	}
 	if len(r.Visits) != len(want) {
 		t.Fatalf("visits %+v", r.Visits)
 	}

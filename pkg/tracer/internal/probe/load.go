@@ -52,6 +52,7 @@ type loading struct {
 	symbols *kernel.Symbols
 	table   *table
 	source  Source
+	backend Backend
 }
 
 // prepare cuts the collection down to the programs wanted and settles all that
@@ -116,6 +117,7 @@ func (l *loading) configure(spec *ebpf.CollectionSpec) error {
 		DirectLoads: flag(l.hasFunction("bpf_rdonly_cast")), // 6.2, a35b9af4ec2c
 		DropEnds:    flag(l.source == SourceTracepoints),
 
+		SeesReturns:     flag(l.backend == BackendFsessionMulti),
 		MasksInterrupts: flag(l.hasFunction("bpf_local_irq_save")), // 6.14
 
 		// Without every end, a rejection may outlive its packet.

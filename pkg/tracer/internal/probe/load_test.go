@@ -38,7 +38,7 @@ func TestProgramsAreUsed(t *testing.T) {
 				t := target{life: life, argument: kernel.Argument{Register: register, Reference: reference}}
 				used[kprobePrefix+t.kind()], used[tracedPrefix+t.kind()] = true, true
 				if lone := t.loneKind(); lone != "" {
-					used[tracedPrefix+lone] = true
+					used[lonePrefix+lone] = true
 				}
 			}
 		}

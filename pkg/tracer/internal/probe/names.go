@@ -17,6 +17,7 @@ type names struct {
 	tracepoints []string          // by number - 1
 	subsystems  map[string]string // of tracepoints; without tracefs they have none
 	functions   map[uint32]string // answers given: no more than call sites in the kernel
+	trampolines *kernel.Symbols   // which the functions return to that others are jumped to from; nil without
 }
 
 func newNames(cache *btf.Cache) (*names, error) {
@@ -70,10 +71,28 @@ func (n *names) function(low uint32) string {
 
 func (n *names) at(address uint64) string {
 	symbol, ok := n.symbols.At(address)
+	if !ok && n.trampolines != nil {
+		symbol, ok = n.trampolines.At(address)
+	}
 	if !ok {
 		return ""
 	}
 	return kernel.BaseName(symbol.Name)
+}
+
+// readTrampolines lets addresses in trampolines be named by the functions that these call:
+// where one ends in a jump, the next returns to the trampoline.
+func (n *names) readTrampolines(targets []target) error {
+	now, err := kernel.ReadSymbols()
+	if err != nil {
+		return err
+	}
+	functions := make(map[btf.TypeID]string)
+	for _, t := range targets {
+		functions[t.id] = t.symbol.Name
+	}
+	n.trampolines = now.Trampolines(functions)
+	return nil
 }
 
 // drop names a drop from the return address and the number that the kernel

@@ -27,10 +27,11 @@ type Backend string
 
 // The backends.
 const (
-	BackendAuto        Backend = "auto"
-	BackendFentryMulti Backend = "fentry-multi"
-	BackendKprobeMulti Backend = "kprobe-multi"
-	BackendKprobe      Backend = "kprobe"
+	BackendAuto          Backend = "auto"
+	BackendFentryMulti   Backend = "fentry-multi"
+	BackendFsessionMulti Backend = "fsession-multi" // sees returns, too
+	BackendKprobeMulti   Backend = "kprobe-multi"
+	BackendKprobe        Backend = "kprobe"
 )
 
 // Options decide what is attached and which packets are followed.

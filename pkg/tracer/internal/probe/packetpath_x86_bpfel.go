@@ -51,6 +51,7 @@ const (
 	packetPathEntryKindENTRY_HOP_NEW_STACK packetPathEntryKind = 1
 	packetPathEntryKindENTRY_PLACE         packetPathEntryKind = 2
 	packetPathEntryKindENTRY_SIZE          packetPathEntryKind = 3
+	packetPathEntryKindENTRY_RETURN        packetPathEntryKind = 4
 )
 
 type packetPathFirstSending struct {
@@ -216,7 +217,8 @@ type packetPathTracerConfig struct {
 	NeverSettled    uint8
 	Keep            uint8
 	MasksInterrupts uint8
-	Padding         [6]uint8
+	SeesReturns     uint8
+	Padding         [5]uint8
 }
 
 type packetPathWaitKey struct {
@@ -246,14 +248,15 @@ const (
 	packetPathProgFunctionSkb1               = "function_skb1"
 	packetPathProgFunctionSkb2               = "function_skb2"
 	packetPathProgFunctionSkb3               = "function_skb3"
-	packetPathProgTracedAllocated            = "traced_allocated"
-	packetPathProgTracedBirth                = "traced_birth"
-	packetPathProgTracedEnd1                 = "traced_end1"
-	packetPathProgTracedEnd2                 = "traced_end2"
+	packetPathProgLoneBirth                  = "lone_birth"
+	packetPathProgLoneEnd1                   = "lone_end1"
+	packetPathProgLoneEnd2                   = "lone_end2"
+	packetPathProgLoneSkb3                   = "lone_skb3"
+	packetPathProgReturnAllocated            = "return_allocated"
+	packetPathProgReturnRefused              = "return_refused"
 	packetPathProgTracedLate1                = "traced_late1"
 	packetPathProgTracedOther                = "traced_other"
 	packetPathProgTracedRef1                 = "traced_ref1"
-	packetPathProgTracedRefused              = "traced_refused"
 	packetPathProgTracedSkb1                 = "traced_skb1"
 	packetPathProgTracedSkb2                 = "traced_skb2"
 	packetPathProgTracedSkb3                 = "traced_skb3"
@@ -337,14 +340,15 @@ type packetPathProgramSpecs struct {
 	FunctionSkb1               *ebpf.ProgramSpec `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.ProgramSpec `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.ProgramSpec `ebpf:"function_skb3"`
-	TracedAllocated            *ebpf.ProgramSpec `ebpf:"traced_allocated"`
-	TracedBirth                *ebpf.ProgramSpec `ebpf:"traced_birth"`
-	TracedEnd1                 *ebpf.ProgramSpec `ebpf:"traced_end1"`
-	TracedEnd2                 *ebpf.ProgramSpec `ebpf:"traced_end2"`
+	LoneBirth                  *ebpf.ProgramSpec `ebpf:"lone_birth"`
+	LoneEnd1                   *ebpf.ProgramSpec `ebpf:"lone_end1"`
+	LoneEnd2                   *ebpf.ProgramSpec `ebpf:"lone_end2"`
+	LoneSkb3                   *ebpf.ProgramSpec `ebpf:"lone_skb3"`
+	ReturnAllocated            *ebpf.ProgramSpec `ebpf:"return_allocated"`
+	ReturnRefused              *ebpf.ProgramSpec `ebpf:"return_refused"`
 	TracedLate1                *ebpf.ProgramSpec `ebpf:"traced_late1"`
 	TracedOther                *ebpf.ProgramSpec `ebpf:"traced_other"`
 	TracedRef1                 *ebpf.ProgramSpec `ebpf:"traced_ref1"`
-	TracedRefused              *ebpf.ProgramSpec `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.ProgramSpec `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.ProgramSpec `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.ProgramSpec `ebpf:"traced_skb3"`
@@ -486,14 +490,15 @@ type packetPathPrograms struct {
 	FunctionSkb1               *ebpf.Program `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.Program `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.Program `ebpf:"function_skb3"`
-	TracedAllocated            *ebpf.Program `ebpf:"traced_allocated"`
-	TracedBirth                *ebpf.Program `ebpf:"traced_birth"`
-	TracedEnd1                 *ebpf.Program `ebpf:"traced_end1"`
-	TracedEnd2                 *ebpf.Program `ebpf:"traced_end2"`
+	LoneBirth                  *ebpf.Program `ebpf:"lone_birth"`
+	LoneEnd1                   *ebpf.Program `ebpf:"lone_end1"`
+	LoneEnd2                   *ebpf.Program `ebpf:"lone_end2"`
+	LoneSkb3                   *ebpf.Program `ebpf:"lone_skb3"`
+	ReturnAllocated            *ebpf.Program `ebpf:"return_allocated"`
+	ReturnRefused              *ebpf.Program `ebpf:"return_refused"`
 	TracedLate1                *ebpf.Program `ebpf:"traced_late1"`
 	TracedOther                *ebpf.Program `ebpf:"traced_other"`
 	TracedRef1                 *ebpf.Program `ebpf:"traced_ref1"`
-	TracedRefused              *ebpf.Program `ebpf:"traced_refused"`
 	TracedSkb1                 *ebpf.Program `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.Program `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.Program `ebpf:"traced_skb3"`
@@ -516,14 +521,15 @@ func (p *packetPathPrograms) Close() error {
 		p.FunctionSkb1,
 		p.FunctionSkb2,
 		p.FunctionSkb3,
-		p.TracedAllocated,
-		p.TracedBirth,
-		p.TracedEnd1,
-		p.TracedEnd2,
+		p.LoneBirth,
+		p.LoneEnd1,
+		p.LoneEnd2,
+		p.LoneSkb3,
+		p.ReturnAllocated,
+		p.ReturnRefused,
 		p.TracedLate1,
 		p.TracedOther,
 		p.TracedRef1,
-		p.TracedRefused,
 		p.TracedSkb1,
 		p.TracedSkb2,
 		p.TracedSkb3,

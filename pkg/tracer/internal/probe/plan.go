@@ -26,23 +26,26 @@ import (
 // entry goes by the same trampoline.
 type plan struct {
 	lone    []target // a trampoline and a program each
-	traced  []target // fentry-multi
+	traced  []target // fentry-multi or fsession-multi
 	kprobed []target
 	returns map[string]journey.Return // watched by a lone trampoline each
 }
 
 func (c *selection) plan(backend Backend, trampolines bool) *plan {
 	p := &plan{}
+	_, shared := backend.tracingMulti()
 	if trampolines {
 		p.returns = c.returns
 	}
-	shared := sharedNames(c.targets)
+	ambiguous := sharedNames(c.targets)
 	for _, t := range c.targets {
 		_, returns := p.returns[t.symbol.Name]
-		switch traceable := t.traceable(shared); {
+		switch traceable := t.traceable(ambiguous); {
 		case traceable && trampolines && t.loneKind() != "" && (returns || t.life == journey.Ends || t.life == journey.Makes):
 			p.lone = append(p.lone, t)
-		case traceable && backend == BackendFentryMulti:
+		case backend == BackendFsessionMulti && journey.TellsCaller(t.symbol.Name):
+			p.kprobed = append(p.kprobed, t)
+		case traceable && shared:
 			p.traced = append(p.traced, t)
 		default:
 			p.kprobed = append(p.kprobed, t)
@@ -66,7 +69,7 @@ func (p *plan) programs() wanted {
 	want.addKinds(tracedPrefix, p.traced)
 	want.addKinds(kprobePrefix, p.kprobed)
 	for _, t := range p.lone {
-		want[lonePrefix+t.symbol.Name] = wantedProgram{from: tracedPrefix + t.loneKind(), function: t.symbol.Name}
+		want[lonePrefix+t.symbol.Name] = wantedProgram{from: lonePrefix + t.loneKind(), function: t.symbol.Name}
 	}
 	for name, r := range p.returns {
 		want[returnPrefix+name] = wantedProgram{from: returnProgram(r), function: name}
@@ -76,9 +79,9 @@ func (p *plan) programs() wanted {
 
 func returnProgram(r journey.Return) string {
 	if r == journey.Refuses {
-		return packetPathProgTracedRefused
+		return packetPathProgReturnRefused
 	}
-	return packetPathProgTracedAllocated
+	return packetPathProgReturnAllocated
 }
 
 // attachPlan attaches everything. What trampolines refuse is left to kprobes. It
@@ -88,7 +91,8 @@ func (a *attachments) attachPlan(ctx context.Context, programs map[string]*ebpf.
 	if err != nil {
 		return err
 	}
-	refused, err := a.attachFentryMulti(ctx, programs, p.traced, progress)
+	attachType, _ := backend.tracingMulti()
+	refused, err := a.attachTracingMulti(ctx, programs, attachType, p.traced, progress)
 	if err != nil {
 		return err
 	}

@@ -19,16 +19,19 @@ func TestPlan(t *testing.T) {
 	}
 	ofModule := function("veth_xmit", 7, journey.Lives)
 	ofModule.id = 0
+	merger := function("tcp_try_coalesce", 9, journey.Lives)
+	merger.argument.Register = 3
 	chosen := &selection{
 		targets: []target{
 			function("ip_rcv", 1, journey.Lives),
 			function("sock_wfree", 2, journey.Late),
+			function("consume_skb", 10, journey.Lives),
 			function("skb_release_head_state", 3, journey.Ends),
 			function("__copy_skb_header", 4, journey.Makes),
 			function("two", 5, journey.Lives), function("two", 6, journey.Lives),
 			ofModule,
 			function("kfree_skbmem.isra.0", 8, journey.Ends),
-			function("tcp_try_coalesce", 9, journey.Lives),
+			merger,
 		},
 		returns: map[string]journey.Return{"__alloc_skb": journey.Allocates, "tcp_try_coalesce": journey.Refuses},
 	}
@@ -39,11 +42,12 @@ func TestPlan(t *testing.T) {
 		trampolines           bool
 		lone, traced, kprobed []string
 	}{
-		"kprobes": {BackendKprobe, true, watched, nil, append([]string{"ip_rcv", "sock_wfree"}, always...)},
+		"kprobes": {BackendKprobe, true, watched, nil, append([]string{"ip_rcv", "sock_wfree", "consume_skb"}, always...)},
 		"without trampolines": {BackendKprobeMulti, false, nil, nil, append([]string{
-			"ip_rcv", "sock_wfree", "skb_release_head_state", "__copy_skb_header",
+			"ip_rcv", "sock_wfree", "consume_skb", "skb_release_head_state", "__copy_skb_header",
 		}, append(always, "tcp_try_coalesce")...)},
-		"many by one trampoline": {BackendFentryMulti, true, watched, []string{"ip_rcv", "sock_wfree"}, always},
+		"many by one trampoline": {BackendFentryMulti, true, watched, []string{"ip_rcv", "sock_wfree", "consume_skb"}, always},
+		"with their returns":     {BackendFsessionMulti, true, watched, []string{"ip_rcv", "sock_wfree"}, append([]string{"consume_skb"}, always...)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +61,7 @@ func TestPlan(t *testing.T) {
 					t.Errorf("%s: %v, want %v", list, pair[0], pair[1])
 				}
 			}
-			for name, want := range map[string]string{"__alloc_skb": "traced_allocated", "tcp_try_coalesce": "traced_refused"} {
+			for name, want := range map[string]string{"__alloc_skb": "return_allocated", "tcp_try_coalesce": "return_refused"} {
 				if got := p.programs()["return_"+name]; (got == wantedProgram{from: want, function: name}) != test.trampolines {
 					t.Errorf("the return of %s is watched by %+v", name, got)
 				}

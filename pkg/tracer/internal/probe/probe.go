@@ -112,6 +112,11 @@ func (p *Probe) attachFunctions(ctx context.Context, cache *btf.Cache, tracepoin
 	if err := p.attached.attachPlan(ctx, p.collection.Programs, plan, backend, progress); err != nil {
 		return err
 	}
+	if backend == BackendFsessionMulti {
+		if err := p.names.readTrampolines(plan.traced); err != nil {
+			return err
+		}
+	}
 	p.report = Report{
 		Source: SourceFunctions, Backend: backend, Attached: p.attached.count,
 		Skipped: append(chosen.skipped, p.attached.skipped...),
@@ -137,7 +142,7 @@ func (p *Probe) loadFunctions(ctx context.Context, cache *btf.Cache, chosen *sel
 		return plan, p.load(ctx, cache, want, SourceFunctions, backend)
 	}
 	plan, err := load(true)
-	if err == nil || backend == BackendFentryMulti || ctx.Err() != nil {
+	if _, needsTrampolines := backend.tracingMulti(); err == nil || needsTrampolines || ctx.Err() != nil {
 		return plan, err
 	}
 	p.options.Log.Warn("interrupts may hide where packets end: no trampolines in this kernel", "err", err)
@@ -201,7 +206,7 @@ func tracepointProgram(t kernel.Tracepoint, all []kernel.Tracepoint) (program, m
 }
 
 func (p *Probe) load(ctx context.Context, cache *btf.Cache, want wanted, source Source, backend Backend) error {
-	l := loading{options: p.options, cache: cache, symbols: p.names.symbols, table: p.table, source: source}
+	l := loading{options: p.options, cache: cache, symbols: p.names.symbols, table: p.table, source: source, backend: backend}
 	spec, err := l.prepare(want)
 	if err != nil {
 		return err
@@ -209,7 +214,7 @@ func (p *Probe) load(ctx context.Context, cache *btf.Cache, want wanted, source 
 	for _, program := range spec.Programs {
 		switch {
 		case program.Type == ebpf.Tracing && program.AttachTo == "":
-			program.AttachType = attachTraceFentryMulti
+			program.AttachType, _ = backend.tracingMulti()
 		case program.Type == ebpf.Kprobe && backend == BackendKprobe:
 			program.AttachType = ebpf.AttachNone
 		}

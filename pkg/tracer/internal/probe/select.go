@@ -46,9 +46,8 @@ func (t target) loneKind() string {
 		return fmt.Sprintf("end%d", role.Packet)
 	case roleOf(packetPathLifeLIFE_MAKES, 2, 1):
 		return "birth"
-	}
-	if kind := t.kind(); kind != otherKind {
-		return kind
+	case roleOf(packetPathLifeLIFE_LIVES, 3, 0): // what tries to merge it, see journey.Refuses
+		return "skb3"
 	}
 	return ""
 }
@@ -214,6 +213,10 @@ func isWanted(life journey.Life) bool {
 	return life == journey.Ends || life == journey.Makes || life == journey.Splits
 }
 
+// lastReference is the last argument in which a struct sk_buff ** points to a packet. As
+// the sixth (__skb_try_recv_datagram) it points to where one is put.
+const lastReference = 5
+
 func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.Symbol) {
 	arguments := f.Arguments
 	switch {
@@ -224,6 +227,10 @@ func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.S
 	}
 	others := 0
 	for _, argument := range arguments {
+		if argument.Reference && argument.Register > lastReference {
+			c.skipped = append(c.skipped, Miss{f.Name, "its struct sk_buff ** is for what it returns"})
+			continue
+		}
 		t := target{symbol: kernel.Symbol{Name: f.Name}, argument: argument, life: life}
 		if f.Module == "" {
 			t.id = f.ID

@@ -102,10 +102,10 @@ func TestRoles(t *testing.T) {
 		want       packetPathFunctionRole
 		kind, lone string
 	}{
-		"first packet":    {"ip_rcv", journey.Lives, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_LIVES, 1, 0), "skb1", "skb1"},
+		"first packet":    {"ip_rcv", journey.Lives, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_LIVES, 1, 0), "skb1", ""},
 		"third packet":    {"tcp_try_coalesce", journey.Lives, kernel.Argument{Register: 3}, roleOf(packetPathLifeLIFE_LIVES, 3, 0), "skb3", "skb3"},
 		"sixth packet":    {"ip_route_use_hint", journey.Lives, kernel.Argument{Register: 6}, roleOf(packetPathLifeLIFE_LIVES, 6, 0), "other", ""},
-		"runs after ends": {"sock_wfree", journey.Late, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_LATE, 1, 0), "late1", "late1"},
+		"runs after ends": {"sock_wfree", journey.Late, kernel.Argument{Register: 1}, roleOf(packetPathLifeLIFE_LATE, 1, 0), "late1", ""},
 		"late third":      {"f", journey.Late, kernel.Argument{Register: 3}, roleOf(packetPathLifeLIFE_LATE, 3, 0), "other", ""},
 		"end":             {"napi_reuse_skb", journey.Ends, kernel.Argument{Register: 2}, roleOf(packetPathLifeLIFE_ENDS, 2, 0), "other", "end2"},
 		"end of a third":  {"f", journey.Ends, kernel.Argument{Register: 3}, roleOf(packetPathLifeLIFE_ENDS, 3, 0), "other", ""},
@@ -118,7 +118,7 @@ func TestRoles(t *testing.T) {
 		},
 		"by reference": {
 			"__netif_receive_skb_core", journey.Lives, kernel.Argument{Register: 1, Reference: true},
-			byReference(roleOf(packetPathLifeLIFE_LIVES, 1, 0)), "ref1", "ref1",
+			byReference(roleOf(packetPathLifeLIFE_LIVES, 1, 0)), "ref1", "",
 		},
 	}
 	for name, test := range tests {

@@ -15,13 +15,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attachTraceFentryMulti is BPF_TRACE_FENTRY_MULTI (7.2), which cilium/ebpf does
-// not know.
-const attachTraceFentryMulti = ebpf.AttachType(59)
+// The attach types of one link to the entries of many functions, or to their entries and
+// returns (7.2). cilium/ebpf does not know them.
+const (
+	attachTraceFentryMulti   = ebpf.AttachType(59)
+	attachTraceFsessionMulti = ebpf.AttachType(61)
+)
 
-// hasTracingMulti reports whether one link can attach a program to the entries of
-// many functions (7.2): the kernel's own enum of attach types says so.
-func hasTracingMulti(cache *btf.Cache) bool {
+// tracingMulti is the attach type of a backend that has many functions share a
+// trampoline, ok false for the others.
+func (b Backend) tracingMulti() (attachType ebpf.AttachType, ok bool) {
+	switch b {
+	case BackendFentryMulti:
+		return attachTraceFentryMulti, true
+	case BackendFsessionMulti:
+		return attachTraceFsessionMulti, true
+	}
+	return ebpf.AttachNone, false
+}
+
+// hasAttachType asks the kernel's own enum of attach types.
+func hasAttachType(cache *btf.Cache, name string, attachType ebpf.AttachType) bool {
 	spec, err := cache.Kernel()
 	if err != nil {
 		return false
@@ -31,7 +45,7 @@ func hasTracingMulti(cache *btf.Cache) bool {
 		return false
 	}
 	return slices.ContainsFunc(types.Values, func(v btf.EnumValue) bool {
-		return v.Name == "BPF_TRACE_FENTRY_MULTI" && v.Value == uint64(attachTraceFentryMulti)
+		return v.Name == name && v.Value == uint64(attachType)
 	})
 }
 
@@ -42,11 +56,11 @@ func (t target) traceable(shared map[string]bool) bool {
 	return t.id != 0 && !t.suffixed() && !shared[t.symbol.Name]
 }
 
-// attachFentryMulti attaches one link a program, and returns what the kernel would
+// attachTracingMulti attaches one link a program, and returns what the kernel would
 // not attach so.
-func (a *attachments) attachFentryMulti(ctx context.Context, programs map[string]*ebpf.Program, targets []target, progress func(int)) ([]target, error) {
+func (a *attachments) attachTracingMulti(ctx context.Context, programs map[string]*ebpf.Program, attachType ebpf.AttachType, targets []target, progress func(int)) ([]target, error) {
 	refused, err := a.attachByKind(ctx, targets, func(kind string, set []target) (attachment, error) {
-		return linkFentryMulti(programs[tracedPrefix+kind], set)
+		return linkTracingMulti(programs[tracedPrefix+kind], attachType, set)
 	}, progress)
 	var left []target
 	for _, r := range refused {
@@ -63,9 +77,9 @@ func (l tracedLink) Close() error { return unix.Close(int(l)) }
 // Info tells nothing: such a link counts no misses.
 func (l tracedLink) Info() (*link.Info, error) { return nil, errors.ErrUnsupported }
 
-// linkFentryMulti makes a link with union bpf_attr.link_create.tracing_multi of
+// linkTracingMulti makes a link with union bpf_attr.link_create.tracing_multi of
 // include/uapi/linux/bpf.h.
-func linkFentryMulti(program *ebpf.Program, group []target) (attachment, error) {
+func linkTracingMulti(program *ebpf.Program, attachType ebpf.AttachType, group []target) (attachment, error) {
 	ids := make([]uint32, len(group))
 	for i, t := range group {
 		ids[i] = uint32(t.id)
@@ -75,7 +89,7 @@ func linkFentryMulti(program *ebpf.Program, group []target) (attachment, error) 
 		ids, cookies                       uint64
 		count, padding                     uint32
 	}{
-		program: uint32(program.FD()), attachType: uint32(attachTraceFentryMulti),
+		program: uint32(program.FD()), attachType: uint32(attachType),
 		ids: uint64(uintptr(unsafe.Pointer(&ids[0]))), count: uint32(len(ids)),
 	}
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_LINK_CREATE, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
