@@ -101,7 +101,7 @@ type tracer struct{ row, program, arguments string }
 // the kernel lets run.
 func tracers(kernel string) []tracer {
 	return slices.DeleteFunc(named(allTracers()), func(t tracer) bool {
-		return strings.Contains(t.arguments, "fentry-multi") && strings.HasPrefix(kernel, "6.")
+		return regexp.MustCompile("fentry-multi|fsession-multi").MatchString(t.arguments) && strings.HasPrefix(kernel, "6.")
 	})
 }
 
@@ -120,6 +120,9 @@ func allTracers() []tracer {
 		{"skbpath, fentry-multi, matching", "skbpath", "--probe.backend=fentry-multi --print=json icmp or udp"},
 		{"skbpath, fentry-multi, only counted", "skbpath", "--probe.backend=fentry-multi --print=none icmp or udp"},
 		{"skbpath, fentry-multi, not matching", "skbpath", "--probe.backend=fentry-multi --print=json tcp port 9"},
+		{"skbpath, fsession-multi, matching", "skbpath", "--probe.backend=fsession-multi --print=json icmp or udp"},
+		{"skbpath, fsession-multi, only counted", "skbpath", "--probe.backend=fsession-multi --print=none icmp or udp"},
+		{"skbpath, fsession-multi, not matching", "skbpath", "--probe.backend=fsession-multi --print=json tcp port 9"},
 		{"skbpath, tracepoints, matching", "skbpath", "--probe.source=tracepoints --print=json icmp or udp"},
 		{"skbpath, tracepoints, only counted", "skbpath", "--probe.source=tracepoints --print=none icmp or udp"},
 		{"skbpath, tracepoints, not matching", "skbpath", "--probe.source=tracepoints --print=json tcp port 9"},

@@ -38,7 +38,7 @@ func describe() descriptions {
 			"Visits of matching packets to a kernel function or tracepoint.",
 			"function"),
 		functionDuration: desc("function_duration_seconds", "seconds",
-			"Time a matching packet spent in a kernel function, functions it called included, in seconds. Without return probes this is an upper bound; calls inside 15 others or more are left out. "+
+			"Time a matching packet spent in a kernel function, functions it called included, in seconds. Unless the function is seen to return (fsession-multi) this is an upper bound; calls inside 15 others or more are left out. "+
 				"Buckets are powers of four from 128 ns to 2.1 s.",
 			"function"),
 		waitDuration: desc("wait_duration_seconds", "seconds",
