@@ -9,7 +9,6 @@
 #ifndef SKBPATH_COUNT_H
 #define SKBPATH_COUNT_H
 
-#include "config.h"
 #include "maps.h"
 
 /* How many bits the number has; from 32 on all are one. */
@@ -93,16 +92,21 @@ static __always_inline void count_call(const struct call *call, u64 end)
 		__sync_fetch_and_add(&count->durations[bucket], 1);
 }
 
+/* Unless that would leave no room for the hop that comes. */
+static __always_inline void note_return_of(struct journey *j, u32 depth, u32 lasted)
+{
+	if (j->recorded && j->record.entries_used < RECORD_ENTRIES - 1)
+		put_entry(&j->record, 0, lasted, depth / CALL_SIZE << 4 | ENTRY_RETURN);
+}
+
 /* The call at this depth is over: at `end`, if not before. */
 static __always_inline void close_call(struct journey *j, u32 depth, u64 end)
 {
 	const struct call *call = call_at(j, depth);
 
-	if (config.sees_returns && call->lasted) {
+	if (call->lasted) {
 		end = call->start_ns + call->lasted;
-		if (j->recorded)
-			put_entry(&j->record, 0, call->lasted,
-				  depth / CALL_SIZE << 4 | ENTRY_RETURN);
+		note_return_of(j, depth, call->lasted);
 	}
 	count_call(call, end);
 }

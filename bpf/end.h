@@ -129,7 +129,7 @@ static __always_inline bool is_remade(struct journey *j)
 
 	if (!config.remaker_size || !j->record.parent_id || !open)
 		return false;
-	return call_at(j, open - CALL_SIZE)->caller - config.remaker < config.remaker_size;
+	return call_at(j, open - CALL_SIZE)->caller - (u32)config.remaker < config.remaker_size;
 }
 
 /* As if it had not been followed. */

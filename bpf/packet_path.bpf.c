@@ -112,6 +112,12 @@ int function_skb3(struct pt_regs *ctx)
 	return at_function(ctx, ctx->dx, MAY_START);
 }
 
+SEC("kprobe.multi/skb4")
+int function_skb4(struct pt_regs *ctx)
+{
+	return at_function(ctx, ctx->cx, MAY_START);
+}
+
 /* struct sk_buff ** */
 SEC("kprobe.multi/ref1")
 int function_ref1(struct pt_regs *ctx)
@@ -329,6 +335,12 @@ SEC("fentry/skb3")
 int traced_skb3(u64 *ctx)
 {
 	return at_traced_argument(ctx, 3, MAY_START);
+}
+
+SEC("fentry/skb4")
+int traced_skb4(u64 *ctx)
+{
+	return at_traced_argument(ctx, 4, MAY_START);
 }
 
 SEC("fentry/ref1")

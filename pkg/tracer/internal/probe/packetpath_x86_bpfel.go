@@ -248,6 +248,7 @@ const (
 	packetPathProgFunctionSkb1               = "function_skb1"
 	packetPathProgFunctionSkb2               = "function_skb2"
 	packetPathProgFunctionSkb3               = "function_skb3"
+	packetPathProgFunctionSkb4               = "function_skb4"
 	packetPathProgLoneBirth                  = "lone_birth"
 	packetPathProgLoneEnd1                   = "lone_end1"
 	packetPathProgLoneEnd2                   = "lone_end2"
@@ -260,6 +261,7 @@ const (
 	packetPathProgTracedSkb1                 = "traced_skb1"
 	packetPathProgTracedSkb2                 = "traced_skb2"
 	packetPathProgTracedSkb3                 = "traced_skb3"
+	packetPathProgTracedSkb4                 = "traced_skb4"
 	packetPathProgTracepointConsumeSkb       = "tracepoint_consume_skb"
 	packetPathProgTracepointKfreeSkb         = "tracepoint_kfree_skb"
 	packetPathProgTracepointKfreeSkbNoReason = "tracepoint_kfree_skb_no_reason"
@@ -340,6 +342,7 @@ type packetPathProgramSpecs struct {
 	FunctionSkb1               *ebpf.ProgramSpec `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.ProgramSpec `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.ProgramSpec `ebpf:"function_skb3"`
+	FunctionSkb4               *ebpf.ProgramSpec `ebpf:"function_skb4"`
 	LoneBirth                  *ebpf.ProgramSpec `ebpf:"lone_birth"`
 	LoneEnd1                   *ebpf.ProgramSpec `ebpf:"lone_end1"`
 	LoneEnd2                   *ebpf.ProgramSpec `ebpf:"lone_end2"`
@@ -352,6 +355,7 @@ type packetPathProgramSpecs struct {
 	TracedSkb1                 *ebpf.ProgramSpec `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.ProgramSpec `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.ProgramSpec `ebpf:"traced_skb3"`
+	TracedSkb4                 *ebpf.ProgramSpec `ebpf:"traced_skb4"`
 	TracepointConsumeSkb       *ebpf.ProgramSpec `ebpf:"tracepoint_consume_skb"`
 	TracepointKfreeSkb         *ebpf.ProgramSpec `ebpf:"tracepoint_kfree_skb"`
 	TracepointKfreeSkbNoReason *ebpf.ProgramSpec `ebpf:"tracepoint_kfree_skb_no_reason"`
@@ -490,6 +494,7 @@ type packetPathPrograms struct {
 	FunctionSkb1               *ebpf.Program `ebpf:"function_skb1"`
 	FunctionSkb2               *ebpf.Program `ebpf:"function_skb2"`
 	FunctionSkb3               *ebpf.Program `ebpf:"function_skb3"`
+	FunctionSkb4               *ebpf.Program `ebpf:"function_skb4"`
 	LoneBirth                  *ebpf.Program `ebpf:"lone_birth"`
 	LoneEnd1                   *ebpf.Program `ebpf:"lone_end1"`
 	LoneEnd2                   *ebpf.Program `ebpf:"lone_end2"`
@@ -502,6 +507,7 @@ type packetPathPrograms struct {
 	TracedSkb1                 *ebpf.Program `ebpf:"traced_skb1"`
 	TracedSkb2                 *ebpf.Program `ebpf:"traced_skb2"`
 	TracedSkb3                 *ebpf.Program `ebpf:"traced_skb3"`
+	TracedSkb4                 *ebpf.Program `ebpf:"traced_skb4"`
 	TracepointConsumeSkb       *ebpf.Program `ebpf:"tracepoint_consume_skb"`
 	TracepointKfreeSkb         *ebpf.Program `ebpf:"tracepoint_kfree_skb"`
 	TracepointKfreeSkbNoReason *ebpf.Program `ebpf:"tracepoint_kfree_skb_no_reason"`
@@ -521,6 +527,7 @@ func (p *packetPathPrograms) Close() error {
 		p.FunctionSkb1,
 		p.FunctionSkb2,
 		p.FunctionSkb3,
+		p.FunctionSkb4,
 		p.LoneBirth,
 		p.LoneEnd1,
 		p.LoneEnd2,
@@ -533,6 +540,7 @@ func (p *packetPathPrograms) Close() error {
 		p.TracedSkb1,
 		p.TracedSkb2,
 		p.TracedSkb3,
+		p.TracedSkb4,
 		p.TracepointConsumeSkb,
 		p.TracepointKfreeSkb,
 		p.TracepointKfreeSkbNoReason,

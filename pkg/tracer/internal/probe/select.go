@@ -29,7 +29,8 @@ const otherKind = "other"
 // kind names the eBPF program that serves the target beside others.
 func (t target) kind() string {
 	switch role := t.role(); role {
-	case roleOf(packetPathLifeLIFE_LIVES, 1, 0), roleOf(packetPathLifeLIFE_LIVES, 2, 0), roleOf(packetPathLifeLIFE_LIVES, 3, 0):
+	case roleOf(packetPathLifeLIFE_LIVES, 1, 0), roleOf(packetPathLifeLIFE_LIVES, 2, 0),
+		roleOf(packetPathLifeLIFE_LIVES, 3, 0), roleOf(packetPathLifeLIFE_LIVES, 4, 0):
 		return fmt.Sprintf("skb%d", role.Packet)
 	case roleOf(packetPathLifeLIFE_LATE, 1, 0):
 		return "late1"

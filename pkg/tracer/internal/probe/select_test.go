@@ -138,9 +138,9 @@ func TestRoles(t *testing.T) {
 // rare is not followed, and that is said.
 func TestOneRoleAFunction(t *testing.T) {
 	chosen := &selection{}
-	chosen.add(kernel.Function{Name: "tcp_collapse", Arguments: []kernel.Argument{{Register: 1}, {Register: 4}, {Register: 5}}},
-		journey.Lives, []kernel.Symbol{{Address: 0x100, Name: "tcp_collapse"}})
-	if len(chosen.targets) != 2 || len(chosen.skipped) != 1 || chosen.skipped[0].Name != "tcp_collapse" {
+	chosen.add(kernel.Function{Name: "f", Arguments: []kernel.Argument{{Register: 1}, {Register: 5}, {Register: 6}}},
+		journey.Lives, []kernel.Symbol{{Address: 0x100, Name: "f"}})
+	if len(chosen.targets) != 2 || len(chosen.skipped) != 1 || chosen.skipped[0].Name != "f" {
 		t.Fatalf("targets %+v, skipped %+v", chosen.targets, chosen.skipped)
 	}
 	table, err := newTable(functionsOf(chosen.targets))
@@ -148,7 +148,7 @@ func TestOneRoleAFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	table.setRoles(chosen.targets)
-	if got := table.roles[table.placeOf(0x100)]; got != roleOf(packetPathLifeLIFE_LIVES, 4, 0) {
+	if got := table.roles[table.placeOf(0x100)]; got != roleOf(packetPathLifeLIFE_LIVES, 5, 0) {
 		t.Errorf("role %+v", got)
 	}
 }
