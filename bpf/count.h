@@ -92,7 +92,7 @@ static __always_inline void count_call(const struct call *call, u64 end)
 		__sync_fetch_and_add(&count->durations[bucket], 1);
 }
 
-/* Unless that would leave no room for the hop that comes. */
+/* The hop that comes has seen to the room; at a journey's end there may be none. */
 static __always_inline void note_return_of(struct journey *j, u32 depth, u32 lasted)
 {
 	if (j->recorded && j->record.entries_used < RECORD_ENTRIES - 1)

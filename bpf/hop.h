@@ -34,8 +34,8 @@ static __noinline int send_record(struct journey *j)
 	return 0;
 }
 
-/* At most: a place and its name, a size, the hop. */
-#define ENTRIES_OF_HOP 4
+/* At most: a place and its name, a size, the hop; and one of each call that returned. */
+#define ENTRIES_OF_HOP (config.sees_returns ? 4 + CALLS : 4)
 
 static __noinline int note_place(struct journey *j, u64 skb, u64 dev, u32 cpu)
 {
