@@ -153,12 +153,16 @@ func (b *builder) queue(keep int, v *Visit) string {
 
 // enclosing returns how many of the open hops are still open around v. The
 // stack cannot tell a call that has returned from one that has not if nothing
-// wrote over it since; where the caller is an open hop, it is the parent.
+// wrote over it since; where the caller is an open hop, it is the parent. A call
+// that was seen to return is around nothing.
 func (b *builder) enclosing(v *Visit) int {
 	if v.NewStack {
 		return 0
 	}
 	keep := min(v.Depth, len(b.open))
+	if i := slices.IndexFunc(b.open, func(hop int) bool { return b.journey.Hops[hop].Exact }); i >= 0 {
+		keep = min(keep, i)
+	}
 	for i := keep; i > 0; i-- {
 		if b.journey.Hops[b.open[i-1]].Function == v.Caller {
 			return i
