@@ -40,8 +40,7 @@ enum entry_kind {
 	ENTRY_HOP_NEW_STACK = 1,
 	ENTRY_PLACE = 2, /* a ifindex, b netns; nanoseconds hold the CPU; a name follows */
 	ENTRY_SIZE = 3, /* a skb->len, b skb->mark */
-	ENTRY_RETURN =
-		4, /* the call of the last hop so deep has returned: b how long it took, ns */
+	ENTRY_RETURN = 4, /* the call of the last hop so deep took b ns */
 };
 
 struct entry {

@@ -71,8 +71,10 @@ func (n *names) function(low uint32) string {
 
 func (n *names) at(address uint64) string {
 	symbol, ok := n.symbols.At(address)
-	if !ok && n.trampolines != nil {
-		symbol, ok = n.trampolines.At(address)
+	if n.trampolines != nil { // they lie between modules
+		if t, there := n.trampolines.At(address); there && (!ok || t.Address > symbol.Address) {
+			symbol, ok = t, true
+		}
 	}
 	if !ok {
 		return ""

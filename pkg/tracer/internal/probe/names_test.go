@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
+)
+
+// TestTrampolinesAreNamedByTheirFunctions: they lie where modules do.
+func TestTrampolinesAreNamedByTheirFunctions(t *testing.T) {
+	now := kernel.NewSymbols([]kernel.Symbol{{Address: 0xffffffffc0102000, Name: "bpf_trampoline_6442523649", Module: "bpf"}})
+	n := &names{
+		symbols: kernel.NewSymbols([]kernel.Symbol{
+			{Address: 0xffffffff81000000, Name: "ip_rcv"},
+			{Address: 0xffffffffc0101000, Name: "veth_xmit", Module: "veth"},
+			{Address: 0xffffffffc0103000, Name: "br_forward", Module: "bridge"},
+		}),
+		trampolines: now.Trampolines(map[btf.TypeID]string{72705: "ping_rcv"}),
+	}
+	for address, want := range map[uint64]string{
+		0xffffffff81000010: "ip_rcv", 0xffffffffc0101010: "veth_xmit", 0xffffffffc0102010: "ping_rcv", 0xffffffffc0103010: "br_forward",
+		0xffffffffa0000000: "",
+	} {
+		if got := n.at(address); got != want {
+			t.Errorf("%#x is in %q, want %q", address, got, want)
+		}
+	}
+}
