@@ -81,8 +81,8 @@ static __always_inline void forget_place(struct journey *j)
 
 /*
  * The depth of a call, by the stack pointer at which its return address lies.
- * A call is over when the stack pointer has passed it on its way up, or when
- * something called later put another return address in its place. The calls
+ * A call is over when the stack pointer has passed it on its way up, when it was seen
+ * to return, or when something called later put another return address in its place. The calls
  * around one that lives live too, so the innermost that does ends the search.
  * Another stack is farther away than any call can be from one around it: it ends all.
  */
@@ -93,7 +93,7 @@ static __always_inline bool is_around(const struct call *call, u64 stack_pointer
 
 static __always_inline bool lives(const struct call *call, bool direct)
 {
-	return (u32)load_word_by(call->stack_pointer, direct) == call->caller;
+	return (u32)load_word_by(call->stack_pointer, direct) == call->caller_while_open;
 }
 
 /* Not static, as functions in count.h: verified once. */
@@ -223,7 +223,7 @@ static __always_inline bool arrive(struct journey *j, u64 skb, bool direct)
 static __always_inline bool jumped(struct journey *j, u32 depth, const struct call *call,
 				   u64 caller)
 {
-	if (j->parked != depth + CALL_SIZE || !caller || call->caller != (u32)caller)
+	if (j->parked != depth + CALL_SIZE || !caller || call->caller_while_open != (u32)caller)
 		return false;
 	j->parked = parked_below(j, depth);
 	return true;
@@ -269,8 +269,7 @@ static __always_inline void enter(struct journey *j, u64 function, u64 stack_poi
 	if (is_special(row))
 		note_special(j, depth, row);
 	call->stack_pointer = stack_pointer;
-	call->caller = caller;
-	call->lasted = 0;
+	call->caller_while_open = (u32)caller;
 	call->start_ns = now;
 	call->function.word = row;
 	enter_call(j, depth, call);

@@ -40,8 +40,13 @@ volatile struct bucket buckets[BUCKETS] = {};
  */
 struct call {
 	u64 stack_pointer;
-	u32 caller;
-	u32 lasted; /* ns, 0 for as long as it has not been seen to return (session.h) */
+	union {
+		struct {
+			u32 caller;
+			u32 lasted; /* ns, 0 while it has not been seen to return (session.h) */
+		};
+		u64 caller_while_open; /* both: no caller once it has returned */
+	};
 	u64 start_ns;
 	union function_word function;
 };
