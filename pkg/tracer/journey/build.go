@@ -57,16 +57,19 @@ type builder struct {
 }
 
 // measure gives the hops that were seen to return, before the next visit, the time that
-// they took.
+// they took; unless the packet ended before them, while its end was written down.
 func (b *builder) measure() {
 	for len(b.calls) > 0 && b.calls[0].Before <= len(b.journey.Hops) {
 		c := b.calls[0]
 		b.calls = b.calls[1:]
 		for i := len(b.journey.Hops) - 1; i >= 0; i-- {
-			if b.visits[i].Depth == c.Depth {
-				b.journey.Hops[i].Duration, b.journey.Hops[i].Exact = c.Duration, true
-				break
+			if b.visits[i].Depth != c.Depth {
+				continue
 			}
+			if h := &b.journey.Hops[i]; h.Offset+c.Duration <= b.journey.Duration {
+				h.Duration, h.Exact = c.Duration, true
+			}
+			break
 		}
 	}
 }

@@ -439,6 +439,18 @@ func TestMeasuredCalls(t *testing.T) {
 	}
 }
 
+// TestMeasuredBeyondTheEnd: on another CPU the packet has ended by the return.
+func TestMeasuredBeyondTheEnd(t *testing.T) {
+	r := &Record{Duration: 100, Visits: visits(t, `
+		0 netif_rx
+		50 ip_rcv stack
+		100 skb_release_head_state depth 1
+	`), Calls: []Call{{Before: 3, Depth: 0, Duration: 70}}}
+	if h := Build(r).Hops[1]; h.Duration != 50 || h.Exact {
+		t.Errorf("%+v", h)
+	}
+}
+
 // TestMeasuredBeforeAWait: the function that parks the packet is done after its last hop,
 // and the one around it is not done before it.
 func TestMeasuredBeforeAWait(t *testing.T) {
