@@ -510,7 +510,9 @@ func lost(metrics families, what, cause string) int {
 
 // atSockets counts the datagrams that reached their socket: if its reader is slow, the
 // buffer may be full.
-func atSockets(metrics families) int { return outcomes(metrics)["delivered"] + outcomes(metrics)["dropped"] }
+func atSockets(metrics families) int {
+	return outcomes(metrics)["delivered"] + outcomes(metrics)["dropped"]
+}
 
 // checkFlood: what the full ring buffer had no room for is counted as lost, and
 // every packet by its outcome, to the packet.
