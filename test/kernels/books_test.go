@@ -532,6 +532,21 @@ func checkFlood(t *testing.T, before, after families) {
 			t.Errorf("%d more are %s", n-outcomes(before)[outcome], outcome)
 		}
 	}
+	dropped, noBuffer := outcomes(after)["dropped"]-outcomes(before)["dropped"], dropsFor(after, "SOCKET_RCVBUFF")-dropsFor(before, "SOCKET_RCVBUFF")
+	if dropped > noBuffer || dropped+unseen < noBuffer {
+		t.Errorf("%d are dropped, %d of them for a full socket", dropped, noBuffer)
+	}
+}
+
+// dropsFor sums the host's drops for a reason.
+func dropsFor(metrics families, reason string) int {
+	sum := 0
+	for _, m := range metrics["skbpath_dropped_packets_total"].GetMetric() {
+		if labels(m)["reason"] == reason {
+			sum += int(m.GetCounter().GetValue())
+		}
+	}
+	return sum
 }
 
 // checkPrinted: what was counted in flood and crowd was printed or is counted as lost on
