@@ -16,6 +16,7 @@ struct tracer_config {
 	u64 interface[2]; /* the name's bytes, 0 for any */
 	u64 slow_ns;
 	u64 parts; /* start of skb_release_data(), where parts of a reassembled packet end */
+	u64 last_counts; /* the last offset in function_counts */
 	u64 remaker; /* start of skb_segment(), which ends clones that it goes on to fill anew */
 	u32 netns; /* inode number, 0 for any */
 	u32 mark;
@@ -26,6 +27,7 @@ struct tracer_config {
 	u32 rate_limit; /* journeys kept a second, 0 for no limit */
 	u32 parts_size;
 	u32 remaker_size;
+	u32 functions; /* that have counts, for each CPU */
 	u8 filtered; /* filter_frame() holds a program */
 	u8 direct_loads; /* the kernel has bpf_rdonly_cast (6.2) */
 	u8 drop_ends; /* no functions attached: a drop is also the end */
@@ -33,9 +35,9 @@ struct tracer_config {
 	u8 keep; /* enum keep */
 	u8 masks_interrupts; /* the kernel has bpf_local_irq_save (6.14) */
 	u8 sees_returns; /* the programs run when functions return, too (session.h) */
-	u8 padding[5];
+	u8 fast_path; /* most hops can take it (fast.h) */
 };
-_Static_assert(sizeof(struct tracer_config) == 88, "pkg/tracer/internal/probe mirrors this");
+_Static_assert(sizeof(struct tracer_config) == 96, "pkg/tracer/internal/probe mirrors this");
 
 const volatile struct tracer_config config = {};
 

@@ -9,6 +9,7 @@
 #ifndef SKBPATH_COUNT_H
 #define SKBPATH_COUNT_H
 
+#include "config.h"
 #include "maps.h"
 
 /* How many bits the number has; from 32 on all are one. */
@@ -43,49 +44,64 @@ static __always_inline void count_stage(struct stage_count *count, u64 ns)
 		__sync_fetch_and_add(&count->durations[bucket], 1);
 }
 
-/* The buckets of short calls, by their length in units of the first bound. */
-#define SHORT_UNITS 256
-#define LONG_BUCKETS 5 /* how many buckets they have */
+/*
+ * The buckets of short calls, by their length in units of the first bound. Those of longer
+ * ones go on in the same way, by units that are 256 times as long.
+ */
+#define SHORT_BITS 8
+#define SHORT_UNITS (1 << SHORT_BITS)
+#define MORE_BUCKETS (SHORT_BITS / FUNCTION_BUCKET_STEP)
 
 static const volatile u8 short_buckets[SHORT_UNITS] = {
 	[0] = 0, [1 ... 3] = 1, [4 ... 15] = 2, [16 ... 63] = 3, [64 ... 255] = 4,
 };
+_Static_assert(FUNCTION_BUCKETS == 3 * MORE_BUCKETS + 2, "three lengths of unit, and what is beyond");
 
-/* The bucket of a call that short_buckets does not have, of 0 ns too. */
-__noinline u32 long_call_bucket(u64 ns)
-{
-	u32 bucket = LONG_BUCKETS;
-
-	if (!ns)
-		return 0;
-#pragma unroll
-	for (; bucket < FUNCTION_BUCKETS - 1; bucket++)
-		if (ns <= 1ULL << (FUNCTION_BUCKET_LOW + bucket * FUNCTION_BUCKET_STEP))
-			break;
-	return bucket;
-}
-
-/* The bucket of a call's duration. Most are short. */
+/* The bucket of a call's duration. Most are short. No function is called: see fast.h. */
 static __always_inline u32 function_bucket(u64 ns)
 {
 	u64 units = (ns - 1) >> FUNCTION_BUCKET_LOW;
 
-	return units < SHORT_UNITS ? short_buckets[units] : long_call_bucket(ns);
+	if (units < SHORT_UNITS)
+		return short_buckets[units];
+	if (!ns)
+		return 0;
+	units >>= SHORT_BITS;
+	if (units < SHORT_UNITS)
+		return MORE_BUCKETS + short_buckets[units];
+	units >>= SHORT_BITS;
+	if (units < SHORT_UNITS)
+		return 2 * MORE_BUCKETS + short_buckets[units];
+	return FUNCTION_BUCKETS - 1;
+}
+
+/* Where a function's counts are among all. Beyond config.last_counts: nowhere. */
+static __always_inline u64 counts_offset(u32 index, u32 cpu)
+{
+	return (u64)(cpu * config.functions + index) * sizeof(struct function_count);
+}
+
+static __always_inline struct function_count *counts_at(u64 offset)
+{
+	void *counts = function_counts;
+
+	barrier_var(counts); /* or the compiler knows how many there are */
+	return counts + offset;
 }
 
 /*
  * A call is over. By atomic additions, since a program at a trampoline may interrupt
  * this one or take its CPU.
  */
-static __always_inline void count_call(const struct call *call, u64 end)
+static __always_inline void count_call(const struct call *call, u64 end, u32 cpu)
 {
-	u32 index = call->function.row.index;
-	struct function_count *count = bpf_map_lookup_elem(&function_counts, &index);
-	u64 ns = end - call->start_ns;
+	u64 ns = end - call->start_ns, offset = counts_offset(call->function.row.index, cpu);
+	struct function_count *count;
 	u32 bucket;
 
-	if (!count)
+	if (offset > config.last_counts)
 		return;
+	count = counts_at(offset);
 	__sync_fetch_and_add(&count->total_ns, ns);
 	bucket = function_bucket(ns);
 	if (bucket < FUNCTION_BUCKETS)
@@ -108,7 +124,7 @@ static __always_inline void close_call(struct journey *j, u32 depth, u64 end)
 		end = call->start_ns + call->lasted;
 		note_return_of(j, depth, call->lasted);
 	}
-	count_call(call, end);
+	count_call(call, end, bpf_get_smp_processor_id());
 }
 
 static const struct stage_count no_stage;
@@ -116,10 +132,10 @@ static const struct stage_count no_stage;
 /* A call too deep to know when it returns. */
 static __always_inline void count_deep_call(u32 index)
 {
-	struct function_count *count = bpf_map_lookup_elem(&function_counts, &index);
+	u64 offset = counts_offset(index, bpf_get_smp_processor_id());
 
-	if (count)
-		__sync_fetch_and_add(&count->unmeasured, 1);
+	if (offset <= config.last_counts)
+		__sync_fetch_and_add(&counts_at(offset)->unmeasured, 1);
 }
 
 __noinline int count_wait(u32 from, u32 to, u64 ns)

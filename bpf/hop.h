@@ -59,7 +59,7 @@ static __noinline int note_size(struct journey *j, u32 length, u32 mark)
 	return 0;
 }
 
-static __always_inline void note_changes(struct journey *j, u64 skb, bool direct)
+static __always_inline void note_changes_by(struct journey *j, u64 skb, bool direct)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct sk_buff *s = skb_at(skb, direct);
@@ -70,6 +70,14 @@ static __always_inline void note_changes(struct journey *j, u64 skb, bool direct
 		note_size(j, length, mark);
 	if (dev != j->skb_dev || cpu != j->cpu)
 		note_place(j, skb, dev, cpu);
+}
+
+static __always_inline void note_changes(struct journey *j, u64 skb)
+{
+	if (config.direct_loads)
+		note_changes_by(j, skb, true);
+	else
+		note_changes_by(j, skb, false);
 }
 
 /* What no hop can have: the next one notes place and size afresh. */
@@ -91,36 +99,26 @@ static __always_inline bool is_around(const struct call *call, u64 stack_pointer
 	return call->stack_pointer - stack_pointer - 1 < STACK_SIZE / 2;
 }
 
-static __always_inline bool lives(const struct call *call, bool direct)
+static __always_inline bool lives(const struct call *call)
 {
-	return (u32)load_word_by(call->stack_pointer, direct) == call->caller_while_open;
+	return (u32)load_word(call->stack_pointer) == call->caller_while_open;
 }
 
 /* Not static, as functions in count.h: verified once. */
-__noinline u32 depth_below(struct journey *j, u64 stack_pointer, u32 depth)
+__noinline u32 depth_of(struct journey *j, u64 stack_pointer)
 {
+	u32 depth;
+
 	if (!j)
 		return 0;
-	depth = depth_in(depth);
+	depth = depth_in(j->open);
 	while (has_call_above(&depth)) {
 		const struct call *call = call_at(j, depth - CALL_SIZE);
 
-		if (is_around(call, stack_pointer) && lives(call, config.direct_loads))
+		if (is_around(call, stack_pointer) && lives(call))
 			break;
 		depth -= CALL_SIZE;
 	}
-	return depth;
-}
-
-/* The innermost around it mostly lives: what asks for the others is apart. */
-static __always_inline u32 depth_of(struct journey *j, u64 stack_pointer, bool direct)
-{
-	u32 depth = depth_in(j->open);
-
-	while (has_call_above(&depth) && !is_around(call_at(j, depth - CALL_SIZE), stack_pointer))
-		depth -= CALL_SIZE;
-	if (depth && !lives(call_at(j, depth - CALL_SIZE), direct))
-		depth = depth_below(j, stack_pointer, depth - CALL_SIZE);
 	return depth;
 }
 
@@ -201,19 +199,33 @@ static __noinline int cut(struct journey *j)
 	return 0;
 }
 
-/* What has changed about the packet since its last hop. False: this hop is one too many. */
-static __always_inline bool arrive(struct journey *j, u64 skb, bool direct)
+/*
+ * What has changed about the packet since its last hop, if hops are recorded. False: this
+ * one is one too many.
+ */
+static __always_inline bool arrive(struct journey *j, u64 skb)
 {
+	if (!j->recorded)
+		return true;
 	if (j->hops_left <= 0) {
 		cut(j);
 		return false;
 	}
 	j->hops_left--;
-	if (j->recorded) {
-		make_room(j);
-		note_changes(j, skb, direct);
-	}
+	make_room(j);
+	note_changes(j, skb);
 	return true;
+}
+
+static __always_inline void record_hop(struct journey *j, u32 function, u32 caller, u64 now,
+				       u32 depth, enum entry_kind kind)
+{
+	struct record *r = &j->record;
+
+	if (j->recorded)
+		put_entry(r, function, caller,
+			  (now - r->start_ns) << 16 | depth / CALL_SIZE << 4 | kind);
+	r->last_ns = now;
 }
 
 /*
@@ -246,17 +258,17 @@ static __always_inline void leave_calls(struct journey *j, u32 depth, const stru
 }
 
 /* The packet is at a function, in one of the calls that it was in or in none. */
-static __always_inline void enter(struct journey *j, u64 function, u64 stack_pointer, u64 now,
-				  bool direct)
+static __always_inline void enter_here(struct journey *j, u64 function, u64 stack_pointer, u64 now)
 {
-	u32 kind = ENTRY_HOP, depth = 0;
-	struct record *r = &j->record;
-	u64 caller = 0, row = row_of(function);
+	enum entry_kind kind = ENTRY_HOP;
+	u64 row = row_of(function);
 	struct call *call;
+	u32 depth = 0;
+	u64 caller = 0;
 
 	if (stack_pointer) {
-		depth = depth_of(j, stack_pointer, direct);
-		caller = load_word_by(stack_pointer, direct);
+		depth = depth_of(j, stack_pointer);
+		caller = load_word(stack_pointer);
 	}
 	call = call_at(j, depth);
 	if (!depth && changed_stack(j, stack_pointer)) {
@@ -273,57 +285,25 @@ static __always_inline void enter(struct journey *j, u64 function, u64 stack_poi
 	call->start_ns = now;
 	call->function.word = row;
 	enter_call(j, depth, call);
-	if (j->recorded)
-		put_entry(r, function, caller,
-			  (now - r->start_ns) << 16 | depth / CALL_SIZE << 4 | kind);
-	r->last_ns = now;
-}
-
-static __always_inline void append_by(struct journey *j, u64 skb, u64 function, u64 stack_pointer,
-				      u64 now, bool direct)
-{
-	if (arrive(j, skb, direct))
-		enter(j, function, stack_pointer, now, direct);
+	record_hop(j, function, caller, now, depth, kind);
 }
 
 /*
- * Not static, as functions in count.h: verified once, and not for every way of a
- * bucket that a journey may be in.
+ * Not static, as functions in count.h: verified once, and not for every way of a bucket
+ * that a journey may be in.
  */
-__noinline int append(struct journey *j, u64 skb, u64 function, u64 stack_pointer, u64 now)
+__noinline int enter(struct journey *j, u64 function, u64 stack_pointer, u64 now)
 {
-	if (!j)
-		return 0;
-	if (config.direct_loads)
-		append_by(j, skb, function, stack_pointer, now, true);
-	else
-		append_by(j, skb, function, stack_pointer, now, false);
+	if (j)
+		enter_here(j, function, stack_pointer, now);
 	return 0;
 }
 
-static __always_inline void append_at_function_by(struct pt_regs *ctx, struct journey *j, u64 skb,
-						  bool direct)
+/* Not static either; and not by enter(), since calls may not be nested as deep as that. */
+__noinline int append(struct journey *j, u64 skb, u64 function, u64 stack_pointer, u64 now)
 {
-	u64 now, function, stack_pointer;
-
-	if (!arrive(j, skb, direct))
-		return;
-	now = bpf_ktime_get_ns();
-	function = bpf_get_func_ip(ctx);
-	stack_pointer = ctx->sp;
-	__builtin_assume(stack_pointer);
-	enter(j, function, stack_pointer, now, direct);
-}
-
-/* The same where registers are at hand: what every function of a followed packet runs. */
-static __noinline int append_at_function(struct pt_regs *ctx, struct journey *j, u64 skb)
-{
-	if (!skb) /* as free ways have it */
-		return 0;
-	if (config.direct_loads)
-		append_at_function_by(ctx, j, skb, true);
-	else
-		append_at_function_by(ctx, j, skb, false);
+	if (j && arrive(j, skb))
+		enter_here(j, function, stack_pointer, now);
 	return 0;
 }
 

@@ -92,6 +92,11 @@ enum skb_drop_reason_subsys {
 	SKB_DROP_REASON_SUBSYS_QDISC,
 };
 
+/* Its only member serves to load one half of a word. */
+struct seqcount {
+	unsigned int sequence;
+};
+
 #pragma clang attribute pop
 
 /* The head of struct pt_regs; its first member serves to load one word. */

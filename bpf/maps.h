@@ -63,6 +63,7 @@ _Static_assert(sizeof(struct call) == 32, "a power of two, or the mask is none")
 
 /* The journey of way w of bucket b lives at b * BUCKET_WAYS + w. */
 struct journey {
+	struct call calls[CALLS]; /* first: every hop asks them, and here they have no offset */
 	struct record record;
 	u64 skb_dev; /* what the last hop saw, to tell what changed */
 	u64 task;
@@ -79,7 +80,6 @@ struct journey {
 	u64 identity; /* see identity.h */
 	u64 identity_at;
 	u64 head;
-	struct call calls[CALLS];
 };
 
 /*
@@ -163,7 +163,7 @@ enum bucket_layout {
 	STAGE_BUCKET_STEP = 1,
 };
 
-/* Calls of followed packets, by function. User space sets the size. */
+/* Calls of followed packets, by function: as many for each CPU. User space sets the size. */
 #define FUNCTION_BUCKETS 14
 
 struct function_count {
@@ -172,12 +172,7 @@ struct function_count {
 	u64 durations[FUNCTION_BUCKETS];
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct function_count);
-} function_counts SEC(".maps");
+struct function_count function_counts[1] SEC(".data.counts") __hidden = {};
 
 /* What has few series: journeys by outcome, waits by their two ends. */
 #define STAGE_BUCKETS 25

@@ -9,6 +9,7 @@
  * kprobe-multi and for kprobe.
  */
 #include "drop.h"
+#include "fast.h"
 #include "session.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -82,6 +83,11 @@ static __noinline int seek_at_function(struct pt_regs *ctx, u64 skb, enum start 
 	return visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
 }
 
+static __noinline int append_slowly(struct pt_regs *ctx, struct journey *j, u64 skb)
+{
+	return skb ? append(j, skb, bpf_get_func_ip(ctx), ctx->sp, bpf_ktime_get_ns()) : 0;
+}
+
 static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start start)
 {
 	u32 bucket = bucket_index(skb);
@@ -90,7 +96,8 @@ static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start 
 	if (b->rejected == skb)
 		return 0;
 	if (b->followed[0] == skb)
-		return append_at_function(ctx, journeys[bucket], skb);
+		return config.fast_path ? append_at_function(ctx, journeys[bucket], skb)
+					: append_slowly(ctx, journeys[bucket], skb);
 	return seek_at_function(ctx, skb, start);
 }
 
@@ -233,15 +240,19 @@ static __always_inline u64 return_address_at(u64 *ctx, u64 function)
 	return (u64)&above[2];
 }
 
-static __always_inline void append_at_traced_by(u64 *ctx, struct journey *j, u64 skb, bool direct)
+static __always_inline void append_at_traced_masked(u64 *ctx, struct journey *j, u64 skb)
 {
-	u64 now, function;
+	u64 now, function, stack_pointer;
+	u32 cpu;
 
-	if (!arrive(j, skb, direct))
+	if (!arrive(j, skb))
 		return;
-	now = bpf_ktime_get_ns();
 	function = bpf_get_func_ip(ctx);
-	enter(j, function, as_number(j, return_address_at(ctx, function)), now, direct);
+	stack_pointer = as_number(j, return_address_at(ctx, function));
+	now = bpf_ktime_get_ns();
+	cpu = bpf_get_smp_processor_id();
+	if (!config.fast_path || !enter_fast(j, function, stack_pointer, now, cpu))
+		enter(j, function, stack_pointer, now);
 }
 
 static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
@@ -251,10 +262,7 @@ static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
 	if (!skb) /* as free ways have it */
 		return 0;
 	mask_interrupts(&flags);
-	if (config.direct_loads)
-		append_at_traced_by(ctx, j, skb, true);
-	else
-		append_at_traced_by(ctx, j, skb, false);
+	append_at_traced_masked(ctx, j, skb);
 	unmask_interrupts(&flags);
 	return 0;
 }

@@ -46,6 +46,12 @@ static __always_inline u64 load_word_by(u64 address, bool direct)
 	return word;
 }
 
+/* Only where config.direct_loads. */
+static __always_inline u32 load_low_word(u64 address)
+{
+	return DIRECT(address, struct seqcount)->sequence;
+}
+
 static __always_inline u64 load_word(u64 address)
 {
 	return load_word_by(address, config.direct_loads);

@@ -5,6 +5,7 @@ package probe
 import (
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
@@ -28,24 +29,37 @@ func bounds(low, step packetPathBucketLayout, count int) []time.Duration {
 
 // Functions counts the visits of followed packets to every function that had any.
 func (p *Probe) Functions() ([]journey.FunctionCount, error) {
-	counts := p.collection.Maps[packetPathMapFunctionCounts]
+	counts, err := p.readCounts()
+	if err != nil {
+		return nil, fmt.Errorf("read function counts: %w", err)
+	}
 	limits := functionBounds()
 	var all []journey.FunctionCount
-	var perCPU []packetPathFunctionCount
 	for i, name := range p.table.functions {
-		if err := counts.Lookup(uint32(i), &perCPU); err != nil {
-			return nil, fmt.Errorf("read function counts: %w", err)
-		}
 		c := journey.FunctionCount{Function: name, Duration: histogram(limits)}
-		for cpu := range perCPU {
-			c.Calls += perCPU[cpu].Unmeasured
-			addTo(&c.Duration, perCPU[cpu].Durations[:], perCPU[cpu].TotalNs)
+		for ; i < len(counts); i += len(p.table.functions) { // on the next CPU
+			c.Calls += counts[i].Unmeasured
+			addTo(&c.Duration, counts[i].Durations[:], counts[i].TotalNs)
 		}
 		if c.Calls += c.Duration.Count(); c.Calls > 0 {
 			all = append(all, c)
 		}
 	}
 	return all, nil
+}
+
+// readCounts copies the counts of all functions on the first CPU, then on the next.
+func (p *Probe) readCounts() ([]packetPathFunctionCount, error) {
+	memory, err := p.collection.Maps[countsSection].Memory()
+	if err != nil {
+		return nil, err
+	}
+	counts := make([]packetPathFunctionCount, uint64(p.collection.Maps[countsSection].ValueSize())/functionCountSize)
+	if len(counts) == 0 {
+		return nil, nil
+	}
+	_, err = memory.ReadAt(unsafe.Slice((*byte)(unsafe.Pointer(&counts[0])), uint64(len(counts))*functionCountSize), 0)
+	return counts, err
 }
 
 // Outcomes counts ended journeys by each outcome, in the order of its value.

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -23,6 +25,10 @@ const (
 	filterStub = "filter_frame"
 	// tracepointMark stands in the code where a tracepoint's number goes.
 	tracepointMark = 0x5ebacafe
+	// countsSection holds nothing but function_counts.
+	countsSection = ".data.counts"
+
+	functionCountSize = uint64(unsafe.Sizeof(packetPathFunctionCount{}))
 )
 
 // wanted maps the name of each program to load to the name of the program in the
@@ -93,10 +99,25 @@ func (l *loading) size(spec *ebpf.CollectionSpec) error {
 		return fmt.Errorf("count CPUs: %w", err)
 	}
 	spec.Maps[packetPathMapFrames].MaxEntries = uint32(cpus)
-	spec.Maps[packetPathMapFunctionCounts].MaxEntries = uint32(len(l.table.functions))
+	if err := l.sizeCounts(spec, cpus); err != nil {
+		return err
+	}
 	if n := l.options.series; n > 0 {
 		spec.Maps[packetPathMapDrops].MaxEntries, spec.Maps[packetPathMapWaitCounts].MaxEntries = n, n
 	}
+	return nil
+}
+
+// sizeCounts gives every function its counts on every CPU.
+func (l *loading) sizeCounts(spec *ebpf.CollectionSpec, cpus int) error {
+	size := uint64(cpus) * uint64(len(l.table.functions)) * functionCountSize
+	if size > math.MaxInt32 {
+		return fmt.Errorf("counts of %d functions on %d CPUs take %d bytes, more than a map holds: choose fewer functions by name",
+			len(l.table.functions), cpus, size)
+	}
+	counts := spec.Maps[countsSection]
+	counts.ValueSize = uint32(size)
+	counts.Key, counts.Value, counts.Contents = nil, nil, nil // they are of one function
 	return nil
 }
 
@@ -117,12 +138,15 @@ func (l *loading) configure(spec *ebpf.CollectionSpec) error {
 		DirectLoads: flag(l.hasFunction("bpf_rdonly_cast")), // 6.2, a35b9af4ec2c
 		DropEnds:    flag(l.source == SourceTracepoints),
 
+		Functions:       uint32(len(l.table.functions)),
+		LastCounts:      uint64(spec.Maps[countsSection].ValueSize) - functionCountSize,
 		SeesReturns:     flag(l.backend == BackendFsessionMulti),
 		MasksInterrupts: flag(l.hasFunction("bpf_local_irq_save")), // 6.14
 
 		// Without every end, a rejection may outlive its packet.
 		NeverSettled: flag(o.NeverSettled || l.source == SourceTracepoints),
 	}
+	config.FastPath = config.DirectLoads &^ config.SeesReturns
 	if parts := l.symbols.Named(journey.PartsEnd); len(parts) == 1 {
 		config.Parts, config.PartsSize = parts[0].Address, l.symbols.Size(parts[0])
 	}

@@ -201,6 +201,7 @@ type packetPathTracerConfig struct {
 	Interface       [2]uint64
 	SlowNs          uint64
 	Parts           uint64
+	LastCounts      uint64
 	Remaker         uint64
 	Netns           uint32
 	Mark            uint32
@@ -211,6 +212,7 @@ type packetPathTracerConfig struct {
 	RateLimit       uint32
 	PartsSize       uint32
 	RemakerSize     uint32
+	Functions       uint32
 	Filtered        uint8
 	DirectLoads     uint8
 	DropEnds        uint8
@@ -218,7 +220,7 @@ type packetPathTracerConfig struct {
 	Keep            uint8
 	MasksInterrupts uint8
 	SeesReturns     uint8
-	Padding         [5]uint8
+	FastPath        uint8
 }
 
 type packetPathWaitKey struct {
@@ -234,7 +236,6 @@ const (
 	packetPathMapDrops                       = "drops"
 	packetPathMapFirstSendings               = "first_sendings"
 	packetPathMapFrames                      = "frames"
-	packetPathMapFunctionCounts              = "function_counts"
 	packetPathMapLastIds                     = "last_ids"
 	packetPathMapLosses                      = "losses"
 	packetPathMapOutcomeCounts               = "outcome_counts"
@@ -370,16 +371,15 @@ type packetPathProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetPathMapSpecs struct {
-	Drops          *ebpf.MapSpec `ebpf:"drops"`
-	FirstSendings  *ebpf.MapSpec `ebpf:"first_sendings"`
-	Frames         *ebpf.MapSpec `ebpf:"frames"`
-	FunctionCounts *ebpf.MapSpec `ebpf:"function_counts"`
-	LastIds        *ebpf.MapSpec `ebpf:"last_ids"`
-	Losses         *ebpf.MapSpec `ebpf:"losses"`
-	OutcomeCounts  *ebpf.MapSpec `ebpf:"outcome_counts"`
-	Passed         *ebpf.MapSpec `ebpf:"passed"`
-	Records        *ebpf.MapSpec `ebpf:"records"`
-	WaitCounts     *ebpf.MapSpec `ebpf:"wait_counts"`
+	Drops         *ebpf.MapSpec `ebpf:"drops"`
+	FirstSendings *ebpf.MapSpec `ebpf:"first_sendings"`
+	Frames        *ebpf.MapSpec `ebpf:"frames"`
+	LastIds       *ebpf.MapSpec `ebpf:"last_ids"`
+	Losses        *ebpf.MapSpec `ebpf:"losses"`
+	OutcomeCounts *ebpf.MapSpec `ebpf:"outcome_counts"`
+	Passed        *ebpf.MapSpec `ebpf:"passed"`
+	Records       *ebpf.MapSpec `ebpf:"records"`
+	WaitCounts    *ebpf.MapSpec `ebpf:"wait_counts"`
 }
 
 // packetPathVariableSpecs contains global variables before they are loaded into the kernel.
@@ -429,16 +429,15 @@ func (o *packetPathObjects) Close() error {
 //
 // It can be passed to loadPacketPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetPathMaps struct {
-	Drops          *ebpf.Map `ebpf:"drops"`
-	FirstSendings  *ebpf.Map `ebpf:"first_sendings"`
-	Frames         *ebpf.Map `ebpf:"frames"`
-	FunctionCounts *ebpf.Map `ebpf:"function_counts"`
-	LastIds        *ebpf.Map `ebpf:"last_ids"`
-	Losses         *ebpf.Map `ebpf:"losses"`
-	OutcomeCounts  *ebpf.Map `ebpf:"outcome_counts"`
-	Passed         *ebpf.Map `ebpf:"passed"`
-	Records        *ebpf.Map `ebpf:"records"`
-	WaitCounts     *ebpf.Map `ebpf:"wait_counts"`
+	Drops         *ebpf.Map `ebpf:"drops"`
+	FirstSendings *ebpf.Map `ebpf:"first_sendings"`
+	Frames        *ebpf.Map `ebpf:"frames"`
+	LastIds       *ebpf.Map `ebpf:"last_ids"`
+	Losses        *ebpf.Map `ebpf:"losses"`
+	OutcomeCounts *ebpf.Map `ebpf:"outcome_counts"`
+	Passed        *ebpf.Map `ebpf:"passed"`
+	Records       *ebpf.Map `ebpf:"records"`
+	WaitCounts    *ebpf.Map `ebpf:"wait_counts"`
 }
 
 func (m *packetPathMaps) Close() error {
@@ -446,7 +445,6 @@ func (m *packetPathMaps) Close() error {
 		m.Drops,
 		m.FirstSendings,
 		m.Frames,
-		m.FunctionCounts,
 		m.LastIds,
 		m.Losses,
 		m.OutcomeCounts,
