@@ -75,10 +75,19 @@ static __always_inline u32 function_bucket(u64 ns)
 	return FUNCTION_BUCKETS - 1;
 }
 
-/* Where a function's counts are among all. Beyond config.last_counts: nowhere. */
-static __always_inline u64 counts_offset(u32 index, u32 cpu)
+/*
+ * Counts of calls go to the CPU on which the packet came to its present stack. If the task
+ * has moved since, the sum is the same.
+ */
+static __always_inline void choose_counts(struct journey *j)
 {
-	return (u64)(cpu * config.functions + index) * sizeof(struct function_count);
+	j->counts = bpf_get_smp_processor_id() * config.functions;
+}
+
+/* Where the counts of a function are. Beyond config.last_counts: nowhere. */
+static __always_inline u64 counts_offset(const struct journey *j, u32 index)
+{
+	return (u64)(j->counts + index) * sizeof(struct function_count);
 }
 
 static __always_inline struct function_count *counts_at(u64 offset)
@@ -93,9 +102,9 @@ static __always_inline struct function_count *counts_at(u64 offset)
  * A call is over. By atomic additions, since a program at a trampoline may interrupt
  * this one or take its CPU.
  */
-static __always_inline void count_call(const struct call *call, u64 end, u32 cpu)
+static __always_inline void count_call(const struct journey *j, const struct call *call, u64 end)
 {
-	u64 ns = end - call->start_ns, offset = counts_offset(call->function.row.index, cpu);
+	u64 ns = end - call->start_ns, offset = counts_offset(j, call->function.row.index);
 	struct function_count *count;
 	u32 bucket;
 
@@ -124,15 +133,15 @@ static __always_inline void close_call(struct journey *j, u32 depth, u64 end)
 		end = call->start_ns + call->lasted;
 		note_return_of(j, depth, call->lasted);
 	}
-	count_call(call, end, bpf_get_smp_processor_id());
+	count_call(j, call, end);
 }
 
 static const struct stage_count no_stage;
 
 /* A call too deep to know when it returns. */
-static __always_inline void count_deep_call(u32 index)
+static __always_inline void count_deep_call(const struct journey *j, u32 index)
 {
-	u64 offset = counts_offset(index, bpf_get_smp_processor_id());
+	u64 offset = counts_offset(j, index);
 
 	if (offset <= config.last_counts)
 		__sync_fetch_and_add(&counts_at(offset)->unmeasured, 1);

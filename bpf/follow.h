@@ -80,17 +80,20 @@ static __always_inline void begin_journey(struct journey *j, const struct visit 
 	r->flags = stack_pointer ? 0 : RECORD_NO_DEPTH;
 	r->part = 0;
 	r->entries_used = 0;
-	note_process(r, stack_pointer);
+	j->recorded = recording;
+	if (j->recorded)
+		note_process(r, stack_pointer);
 	forget_place(j);
 	j->task = bpf_get_current_task();
 	j->mark = 0;
 	j->cpu = bpf_get_smp_processor_id();
 	j->stack_cpu = j->cpu;
+	choose_counts(j);
 	j->hops_left = config.max_hops;
+	j->room = 0;
 	j->open = 0;
 	j->parked = 0;
 	j->outcome = OUTCOME_CONSUMED + 1;
-	j->recorded = recording;
 	j->calls[0].stack_pointer = stack_pointer;
 	if (config.drop_ends)
 		note_identity(j, v->skb);
@@ -136,7 +139,8 @@ static __always_inline enum verdict follow(volatile struct bucket *bucket, const
 		pass(v->skb);
 		return REJECTED;
 	}
-	note_frame(&j->record, h, frame);
+	if (j->recorded)
+		note_frame(&j->record, h, frame);
 	note_retransmission(&j->record, v->skb);
 	append_first(j, v);
 	publish(bucket, way, v->skb);
@@ -194,7 +198,7 @@ static __noinline int visit(u64 skb, u64 function, u64 stack_pointer, enum start
 /* The index of a journey's last hop. */
 static __always_inline u32 last_hop(const struct journey *j)
 {
-	u32 hops = config.max_hops - j->hops_left;
+	u32 hops = config.max_hops - j->hops_left - j->room;
 
 	return hops ? hops - 1 : 0;
 }
@@ -237,8 +241,11 @@ static __noinline int derive(const struct visit *v, u64 old)
 	child->record.random = parent->record.random;
 	child->record.parent_hop = last_hop(parent);
 	child->record.maker = v->stack_pointer ? load_word(v->stack_pointer) : 0;
-	child->record.frame_used = parent->record.frame_used;
-	__builtin_memcpy(child->record.frame, parent->record.frame, RECORD_FRAME);
+	child->recorded &= parent->recorded; /* whose frame it is */
+	if (child->recorded) {
+		child->record.frame_used = parent->record.frame_used;
+		__builtin_memcpy(child->record.frame, parent->record.frame, RECORD_FRAME);
+	}
 	append_first(child, &looks);
 	publish(bucket, way, v->skb);
 	return 0;

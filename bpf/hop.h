@@ -35,7 +35,7 @@ static __noinline int send_record(struct journey *j)
 }
 
 /* At most: a place and its name, a size, the hop; and one of each call that returned. */
-#define ENTRIES_OF_HOP (config.sees_returns ? 4 + CALLS : 4)
+#define ENTRIES_OF_HOP (config.sees_returns ? 4U + CALLS : 4U)
 
 static __noinline int note_place(struct journey *j, u64 skb, u64 dev, u32 cpu)
 {
@@ -59,7 +59,7 @@ static __noinline int note_size(struct journey *j, u32 length, u32 mark)
 	return 0;
 }
 
-static __always_inline void note_changes_by(struct journey *j, u64 skb, bool direct)
+static __always_inline void note_changes(struct journey *j, u64 skb, bool direct)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct sk_buff *s = skb_at(skb, direct);
@@ -70,14 +70,6 @@ static __always_inline void note_changes_by(struct journey *j, u64 skb, bool dir
 		note_size(j, length, mark);
 	if (dev != j->skb_dev || cpu != j->cpu)
 		note_place(j, skb, dev, cpu);
-}
-
-static __always_inline void note_changes(struct journey *j, u64 skb)
-{
-	if (config.direct_loads)
-		note_changes_by(j, skb, true);
-	else
-		note_changes_by(j, skb, false);
 }
 
 /* What no hop can have: the next one notes place and size afresh. */
@@ -140,18 +132,19 @@ static __noinline u32 changed_stack(struct journey *j, u64 stack_pointer)
 		j->stack_cpu = cpu;
 	}
 	j->task = task;
+	choose_counts(j);
 	j->calls[0].stack_pointer = stack_pointer;
 	return changed;
 }
 
-/* What a row says that few do. */
-static __always_inline void note_special(struct journey *j, u32 depth, u64 word)
+/* What a row says that few do. A call too deep to be kept parks nothing. */
+static __always_inline void note_special(struct journey *j, u32 depth, bool kept, u64 word)
 {
 	const union function_word function = { .word = word };
 
 	if (function.row.outcome)
 		j->outcome = function.row.outcome;
-	if (function.row.queues && depth < DEEPEST)
+	if (function.row.queues && kept)
 		j->parked = depth + CALL_SIZE;
 }
 
@@ -159,7 +152,7 @@ static __always_inline void enter_call(struct journey *j, u32 depth, struct call
 {
 	if (depth >= DEEPEST) {
 		j->open = DEEPEST;
-		count_deep_call(index_in(call->function.word));
+		count_deep_call(j, index_in(call->function.word));
 		return;
 	}
 	j->open = depth + CALL_SIZE;
@@ -177,13 +170,10 @@ static __always_inline u64 as_number(struct journey *j, u64 stack_pointer)
 	return *at;
 }
 
-/* Send what is there if the next hop may not find room. */
-static __always_inline void make_room(struct journey *j)
+static __always_inline void send_part(struct journey *j)
 {
 	struct record *r = &j->record;
 
-	if (r->entries_used <= RECORD_ENTRIES - ENTRIES_OF_HOP)
-		return;
 	r->flags |= RECORD_MORE;
 	send_record(j);
 	r->flags &= ~RECORD_MORE;
@@ -191,30 +181,54 @@ static __always_inline void make_room(struct journey *j)
 }
 
 /* A hop beyond max_hops. */
-static __noinline int cut(struct journey *j)
+static __always_inline void cut(struct journey *j)
 {
 	j->record.flags |= RECORD_CUT;
 	j->record.last_ns = bpf_ktime_get_ns();
 	count_loss(LOST_HOP_LIMIT);
-	return 0;
+}
+
+/*
+ * Room for as many hops as there is place for at the least, so that the others need not
+ * ask; what is there is sent first if the next may find none. False: there is to be no
+ * further hop.
+ */
+static __noinline bool make_room(struct journey *j)
+{
+	u32 room;
+
+	if (!j->hops_left) {
+		cut(j);
+		return false;
+	}
+	if (j->record.entries_used > RECORD_ENTRIES - ENTRIES_OF_HOP)
+		send_part(j);
+	room = (RECORD_ENTRIES - j->record.entries_used) / ENTRIES_OF_HOP;
+	if (room > j->hops_left)
+		room = j->hops_left;
+	j->hops_left -= room;
+	j->room = room;
+	return true;
 }
 
 /*
  * What has changed about the packet since its last hop, if hops are recorded. False: this
  * one is one too many.
  */
-static __always_inline bool arrive(struct journey *j, u64 skb)
+static __always_inline bool arrive_by(struct journey *j, u64 skb, bool direct)
 {
 	if (!j->recorded)
 		return true;
-	if (j->hops_left <= 0) {
-		cut(j);
+	if (!j->room && !make_room(j))
 		return false;
-	}
-	j->hops_left--;
-	make_room(j);
-	note_changes(j, skb);
+	j->room--;
+	note_changes(j, skb, direct);
 	return true;
+}
+
+static __always_inline bool arrive(struct journey *j, u64 skb)
+{
+	return config.direct_loads ? arrive_by(j, skb, true) : arrive_by(j, skb, false);
 }
 
 static __always_inline void record_hop(struct journey *j, u32 function, u32 caller, u64 now,
@@ -279,7 +293,7 @@ static __always_inline void enter_here(struct journey *j, u64 function, u64 stac
 		leave_calls(j, depth, call, caller, now, row);
 	}
 	if (is_special(row))
-		note_special(j, depth, row);
+		note_special(j, depth, depth < DEEPEST, row);
 	call->stack_pointer = stack_pointer;
 	call->caller_while_open = (u32)caller;
 	call->start_ns = now;

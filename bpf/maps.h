@@ -67,10 +67,12 @@ struct journey {
 	struct record record;
 	u64 skb_dev; /* what the last hop saw, to tell what changed */
 	u64 task;
+	u32 counts; /* where those of its CPU begin in function_counts */
 	u32 length;
 	u32 mark;
 	u32 cpu;
-	int hops_left; /* of config.max_hops */
+	u32 hops_left; /* of config.max_hops, but for those in `room` */
+	u32 room; /* for so many hops: see make_room() */
 	u32 open; /* the depth of the calls in use */
 	u32 parked; /* the same up to the innermost that parks packets */
 	u32 stack_cpu; /* of the last hop, where no stack pointer is known */

@@ -242,17 +242,21 @@ static __always_inline u64 return_address_at(u64 *ctx, u64 function)
 
 static __always_inline void append_at_traced_masked(u64 *ctx, struct journey *j, u64 skb)
 {
-	u64 now, function, stack_pointer;
-	u32 cpu;
+	u64 function, stack_pointer, depth = 0;
+	u32 open;
 
 	if (!arrive(j, skb))
 		return;
 	function = bpf_get_func_ip(ctx);
 	stack_pointer = as_number(j, return_address_at(ctx, function));
-	now = bpf_ktime_get_ns();
-	cpu = bpf_get_smp_processor_id();
-	if (!config.fast_path || !enter_fast(j, function, stack_pointer, now, cpu))
-		enter(j, function, stack_pointer, now);
+	if (config.fast_path)
+		depth = fast_depth(j, stack_pointer);
+	if (!depth) {
+		enter(j, function, stack_pointer, bpf_ktime_get_ns());
+		return;
+	}
+	open = open_call(j, depth, stack_pointer);
+	enter_fast(j, open, function, bpf_ktime_get_ns());
 }
 
 static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
