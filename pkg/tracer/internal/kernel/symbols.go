@@ -6,6 +6,7 @@ package kernel
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ type Symbol struct {
 // Symbols are the kernel's functions in the order of their addresses.
 type Symbols struct {
 	sorted []Symbol
-	byName map[string][]int // indices into sorted
+	byName map[string]int   // indices into sorted
+	others map[string][]int // of further symbols of the same names
 }
 
 // ErrSymbolsHidden means that the kernel shows no addresses to this process.
@@ -46,7 +48,7 @@ func parseSymbols(r io.Reader) (*Symbols, error) {
 	var found []Symbol
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
-		symbol, ok, err := parseSymbol(lines.Text())
+		symbol, ok, err := parseSymbol(lines.Bytes())
 		if err != nil {
 			return nil, err
 		}
@@ -65,40 +67,44 @@ func parseSymbols(r io.Reader) (*Symbols, error) {
 
 // NewSymbols makes Symbols of functions in any order.
 func NewSymbols(functions []Symbol) *Symbols {
-	s := &Symbols{sorted: functions, byName: make(map[string][]int)}
+	s := &Symbols{sorted: functions, byName: make(map[string]int, len(functions)), others: make(map[string][]int)}
 	slices.SortStableFunc(s.sorted, func(a, b Symbol) int { return cmp.Compare(a.Address, b.Address) })
 	for i, symbol := range s.sorted {
-		s.byName[symbol.Name] = append(s.byName[symbol.Name], i)
+		if _, known := s.byName[symbol.Name]; known {
+			s.others[symbol.Name] = append(s.others[symbol.Name], i)
+			continue
+		}
+		s.byName[symbol.Name] = i
 	}
 	return s
 }
 
-// parseSymbol reads "address type name [module]"; ok is false for data symbols.
-func parseSymbol(line string) (symbol Symbol, ok bool, err error) {
-	fields := strings.Fields(line)
-	if len(fields) < 3 {
+// parseSymbol reads "address type name", and after a tab "[module]" (s_show in
+// kernel/kallsyms.c); ok is false for data symbols.
+func parseSymbol(line []byte) (symbol Symbol, ok bool, err error) {
+	digits, rest, _ := bytes.Cut(line, []byte(" "))
+	kind, rest, whole := bytes.Cut(rest, []byte(" "))
+	address, err := strconv.ParseUint(string(digits), 16, 64)
+	if err != nil || !whole || len(kind) != 1 {
 		return Symbol{}, false, fmt.Errorf("kernel symbols: malformed line %q", line)
 	}
-	switch fields[1] {
-	case "t", "T", "w", "W": // text
+	switch kind[0] {
+	case 't', 'T', 'w', 'W': // text
 	default:
 		return Symbol{}, false, nil
 	}
-	address, err := strconv.ParseUint(fields[0], 16, 64)
-	if err != nil {
-		return Symbol{}, false, fmt.Errorf("kernel symbols: malformed line %q", line)
-	}
-	symbol = Symbol{Address: address, Name: fields[2]}
-	if len(fields) > 3 {
-		symbol.Module = strings.Trim(fields[3], "[]")
-	}
-	return symbol, true, nil
+	name, module, _ := bytes.Cut(rest, []byte("\t"))
+	return Symbol{Address: address, Name: string(name), Module: string(bytes.Trim(module, "[]"))}, true, nil
 }
 
 // Named returns the symbols of that name; static functions may share one.
 func (s *Symbols) Named(name string) []Symbol {
-	var found []Symbol
-	for _, i := range s.byName[name] {
+	first, known := s.byName[name]
+	if !known {
+		return nil
+	}
+	found := []Symbol{s.sorted[first]}
+	for _, i := range s.others[name] {
 		found = append(found, s.sorted[i])
 	}
 	return found

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,19 +65,14 @@ func (t *Tracefs) Close() error {
 // Attachable returns the names of the functions that ftrace can attach to.
 // fs.ErrNotExist in the chain means that the kernel was built without it.
 func (t *Tracefs) Attachable() (map[string]bool, error) {
-	f, err := os.Open(t.root + "/available_filter_functions")
+	text, err := os.ReadFile(t.root + "/available_filter_functions")
 	if err != nil {
 		return nil, fmt.Errorf("read attachable functions: %w", err)
 	}
-	defer f.Close()
 	names := make(map[string]bool)
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		name, _, _ := strings.Cut(lines.Text(), " ")
+	for line := range strings.Lines(string(text)) {
+		name, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		names[name] = true
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read attachable functions: %w", err)
 	}
 	return names, nil
 }

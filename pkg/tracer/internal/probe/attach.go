@@ -244,47 +244,6 @@ func chooseBackend(asked Backend, cache *btf.Cache) (Backend, error) {
 	return BackendKprobe, nil
 }
 
-// tracepointsOf returns the raw tracepoints with an skb argument of the kernel
-// and all loaded modules.
-func tracepointsOf(cache *btf.Cache) ([]kernel.Tracepoint, error) {
-	spec, err := cache.Kernel()
-	if err != nil {
-		return nil, fmt.Errorf("read kernel BTF: %w", err)
-	}
-	found, err := kernel.SkbTracepoints(spec)
-	if err != nil {
-		return nil, err
-	}
-	modules, err := cache.Modules()
-	if err != nil {
-		return found, nil // no BTF of modules: the kernel's own are enough to run
-	}
-	for _, module := range modules {
-		spec, err := cache.Module(module)
-		if err != nil {
-			continue
-		}
-		more, err := kernel.SkbTracepoints(spec)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, more...)
-	}
-	return dedupe(found), nil
-}
-
-func dedupe(tracepoints []kernel.Tracepoint) []kernel.Tracepoint {
-	seen := make(map[string]bool)
-	var kept []kernel.Tracepoint
-	for _, t := range tracepoints {
-		if !seen[t.Name] {
-			seen[t.Name] = true
-			kept = append(kept, t)
-		}
-	}
-	return kept
-}
-
 // dropProgram returns the program for the tracepoint skb:kfree_skb as this
 // kernel has it.
 func dropProgram(tracepoints []kernel.Tracepoint) (string, bool) {

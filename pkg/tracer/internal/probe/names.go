@@ -20,16 +20,12 @@ type names struct {
 	trampolines *kernel.Symbols   // which the functions return to that others are jumped to from; nil without
 }
 
-func newNames(cache *btf.Cache) (*names, error) {
-	symbols, err := kernel.ReadSymbols()
+func newNames(known *facts) (*names, error) {
+	reasons, err := kernel.ReadReasons(known.cache)
 	if err != nil {
 		return nil, err
 	}
-	reasons, err := kernel.ReadReasons(cache)
-	if err != nil {
-		return nil, err
-	}
-	return &names{symbols: symbols, reasons: reasons, functions: make(map[uint32]string)}, nil
+	return &names{symbols: known.symbols, reasons: reasons, functions: make(map[uint32]string)}, nil
 }
 
 // addTracepoint gives a tracepoint its number, which stands in records where

@@ -40,11 +40,7 @@ var ErrNoBTF = errors.New("no BTF in this kernel (CONFIG_DEBUG_INFO_BTF, /sys/ke
 // none starts in the middle. On failure, the end of the context among them, nothing
 // stays attached.
 func Open(ctx context.Context, o *Options) (p *Probe, err error) {
-	cache := btf.NewCache()
-	if _, err := cache.Kernel(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
-	}
-	tracepoints, err := tracepointsOf(cache)
+	known, err := readFacts(o.Source)
 	if err != nil {
 		return nil, err
 	}
@@ -55,10 +51,10 @@ func Open(ctx context.Context, o *Options) (p *Probe, err error) {
 			p = nil
 		}
 	}()
-	if p.names, err = newNames(cache); err != nil {
+	if p.names, err = newNames(known); err != nil {
 		return p, err
 	}
-	if err := p.attach(ctx, cache, tracepoints); err != nil {
+	if err := p.attach(ctx, known); err != nil {
 		return p, err
 	}
 	p.decoder = &decoder{names: p.names}
@@ -73,34 +69,34 @@ func Open(ctx context.Context, o *Options) (p *Probe, err error) {
 
 // attach takes the source asked for; auto falls back from functions to
 // tracepoints where the kernel has no kprobes.
-func (p *Probe) attach(ctx context.Context, cache *btf.Cache, tracepoints []kernel.Tracepoint) error {
+func (p *Probe) attach(ctx context.Context, known *facts) error {
 	if p.options.Source != SourceTracepoints {
-		backend, err := chooseBackend(p.options.Backend, cache)
+		backend, err := chooseBackend(p.options.Backend, known.cache)
 		if err == nil {
-			return p.attachFunctions(ctx, cache, tracepoints, backend)
+			return p.attachFunctions(ctx, known, backend)
 		}
 		if p.options.Source == SourceFunctions || p.options.wantsFunctions() {
 			return fmt.Errorf("source functions: %w", err)
 		}
 		p.options.Log.Info("tracing tracepoints instead of functions", "because", err)
 	}
-	return p.attachTracepoints(ctx, cache, tracepoints)
+	return p.attachTracepoints(ctx, known)
 }
 
-func (p *Probe) attachFunctions(ctx context.Context, cache *btf.Cache, tracepoints []kernel.Tracepoint, backend Backend) error {
-	chosen, err := selectFunctions(p.options, cache, p.names.symbols)
+func (p *Probe) attachFunctions(ctx context.Context, known *facts, backend Backend) error {
+	chosen, err := selectFunctions(p.options, known)
 	if err != nil {
 		return err
 	}
 	if !chosen.follows() {
 		return fmt.Errorf("no function to attach to matches (of %d with an skb argument)", chosen.total)
 	}
-	drop, hasDrop := dropProgram(tracepoints)
+	drop, hasDrop := dropProgram(known.tracepoints)
 	if p.table, err = newTable(functionsOf(chosen.targets)); err != nil {
 		return err
 	}
 	p.table.setRoles(chosen.targets)
-	plan, err := p.loadFunctions(ctx, cache, chosen, backend, drop)
+	plan, err := p.loadFunctions(ctx, known.cache, chosen, backend, drop)
 	if err != nil {
 		return err
 	}
@@ -149,15 +145,15 @@ func (p *Probe) loadFunctions(ctx context.Context, cache *btf.Cache, chosen *sel
 	return load(false)
 }
 
-func (p *Probe) attachTracepoints(ctx context.Context, cache *btf.Cache, tracepoints []kernel.Tracepoint) (err error) {
+func (p *Probe) attachTracepoints(ctx context.Context, known *facts) (err error) {
 	want := make(wanted)
 	want.add(packetPathProgExpireBucket)
 	attach := make(map[string]string) // program to tracepoint
 	if err := p.names.readSubsystems(); err != nil {
 		p.options.Log.Warn("tracepoints are named without their subsystems", "err", err)
 	}
-	for _, t := range tracepoints {
-		from, miss := tracepointProgram(t, tracepoints)
+	for _, t := range known.tracepoints {
+		from, miss := tracepointProgram(t, known.tracepoints)
 		if miss != "" {
 			p.report.Skipped = append(p.report.Skipped, Miss{t.Name, miss})
 			continue
@@ -172,7 +168,7 @@ func (p *Probe) attachTracepoints(ctx context.Context, cache *btf.Cache, tracepo
 	if p.table, err = newTable(p.names.tracepointsByNumber()); err != nil {
 		return err
 	}
-	if err := p.load(ctx, cache, want, SourceTracepoints, ""); err != nil {
+	if err := p.load(ctx, known.cache, want, SourceTracepoints, ""); err != nil {
 		return err
 	}
 	for program, tracepoint := range attach {

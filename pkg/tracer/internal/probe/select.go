@@ -118,23 +118,18 @@ type selector struct {
 
 // selectFunctions chooses the functions to attach: those with an skb argument
 // in BTF that ftrace can attach to.
-func selectFunctions(o *Options, cache *btf.Cache, symbols *kernel.Symbols) (*selection, error) {
-	tracefs, err := kernel.OpenTracefs()
+func selectFunctions(o *Options, known *facts) (*selection, error) {
+	functions, err := readFunctions(o, known.cache)
 	if err != nil {
 		return nil, err
 	}
-	defer tracefs.Close()
-	attachable, err := tracefs.Attachable()
+	attachable, err := known.attachable()
 	if err != nil {
 		return nil, err
 	}
-	functions, err := readFunctions(o, cache)
-	if err != nil {
-		return nil, err
-	}
-	s := selector{options: o, symbols: symbols, suffixed: symbols.SuffixedByBase(), attachable: attachable}
+	s := selector{options: o, symbols: known.symbols, suffixed: known.symbols.SuffixedByBase(), attachable: attachable}
 	chosen := s.choose(functions)
-	chosen.returns, err = s.returns(cache)
+	chosen.returns, err = s.returns(known.cache)
 	return chosen, err
 }
 
