@@ -15,7 +15,7 @@
  */
 static __always_inline u64 fast_depth(struct journey *j, u64 stack_pointer)
 {
-	u64 depth = j->open & DEPTH_MASK;
+	u64 depth = depth_in(j->open);
 	const struct call *call;
 
 	for (;;) {
