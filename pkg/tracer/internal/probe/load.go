@@ -59,6 +59,7 @@ type loading struct {
 	table   *table
 	source  Source
 	backend Backend
+	fast    bool // hops may take the path of fast.h
 }
 
 // prepare cuts the collection down to the programs wanted and settles all that
@@ -146,7 +147,7 @@ func (l *loading) configure(spec *ebpf.CollectionSpec) error {
 		// Without every end, a rejection may outlive its packet.
 		NeverSettled: flag(o.NeverSettled || l.source == SourceTracepoints),
 	}
-	config.FastPath = config.DirectLoads &^ config.SeesReturns
+	config.FastPath = config.DirectLoads & flag(l.fast)
 	if parts := l.symbols.Named(journey.PartsEnd); len(parts) == 1 {
 		config.Parts, config.PartsSize = parts[0].Address, l.symbols.Size(parts[0])
 	}

@@ -67,7 +67,8 @@ type Options struct {
 	// Progress is told how many functions of how many are attached; may be nil.
 	Progress func(attached, total int)
 
-	series uint32 // of drops and waits that are counted; 0 for as many as bpf/maps.h says
+	series     uint32 // of drops and waits that are counted; 0 for as many as bpf/maps.h says
+	noFastPath bool
 }
 
 // wantsFunctions: what was asked for says nothing of tracepoints, so that these

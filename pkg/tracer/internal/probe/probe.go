@@ -201,8 +201,23 @@ func tracepointProgram(t kernel.Tracepoint, all []kernel.Tracepoint) (program, m
 	return program, miss
 }
 
+// load loads the programs. Their fast path asks more of the verifier than all else:
+// should another kernel's not follow it, hops are only dearer without.
 func (p *Probe) load(ctx context.Context, cache *btf.Cache, want wanted, source Source, backend Backend) error {
-	l := loading{options: p.options, cache: cache, symbols: p.names.symbols, table: p.table, source: source, backend: backend}
+	l := &loading{
+		options: p.options, cache: cache, symbols: p.names.symbols, table: p.table, source: source, backend: backend,
+		fast: source == SourceFunctions && backend != BackendFsessionMulti && !p.options.noFastPath,
+	}
+	err := p.loadBy(ctx, l, want)
+	if refused := (*ebpf.VerifierError)(nil); l.fast && errors.As(err, &refused) {
+		p.options.Log.Warn("this kernel's verifier refuses the fast path: hops cost more", "err", err)
+		l.fast = false
+		err = p.loadBy(ctx, l, want)
+	}
+	return err
+}
+
+func (p *Probe) loadBy(ctx context.Context, l *loading, want wanted) error {
 	spec, err := l.prepare(want)
 	if err != nil {
 		return err
@@ -210,8 +225,8 @@ func (p *Probe) load(ctx context.Context, cache *btf.Cache, want wanted, source 
 	for _, program := range spec.Programs {
 		switch {
 		case program.Type == ebpf.Tracing && program.AttachTo == "":
-			program.AttachType, _ = backend.tracingMulti()
-		case program.Type == ebpf.Kprobe && backend == BackendKprobe:
+			program.AttachType, _ = l.backend.tracingMulti()
+		case program.Type == ebpf.Kprobe && l.backend == BackendKprobe:
 			program.AttachType = ebpf.AttachNone
 		}
 	}
