@@ -178,6 +178,11 @@ static __always_inline enum start start_of(struct function_role role)
 	return role.life == LIFE_LATE || role.life == LIFE_ENDS ? NO_START : MAY_START;
 }
 
+static __always_inline bool has_two_visitors(struct function_role role)
+{
+	return role.other && (role.life == LIFE_LIVES || role.life == LIFE_LATE);
+}
+
 /* What the role says beyond the visit, of what makes no packet. */
 static __always_inline int play(struct function_role role, u64 skb, u64 other)
 {
@@ -197,15 +202,16 @@ SEC("kprobe.multi/other")
 int function_other(struct pt_regs *ctx)
 {
 	struct function_role role = role_of(bpf_get_func_ip(ctx));
-	u64 skb = argument_of(ctx, role.packet);
+	u64 skb = argument_of(ctx, role.packet), other = argument_of(ctx, role.other);
 
 	if (role.by_reference)
 		skb = load_word(skb);
 	at_function(ctx, skb, start_of(role));
+	if (has_two_visitors(role))
+		return at_function(ctx, other, start_of(role));
 	if (role.life == LIFE_MAKES)
-		return visit_birth_masked(argument_of(ctx, role.other), skb, bpf_get_func_ip(ctx),
-					  ctx->sp);
-	return play(role, skb, argument_of(ctx, role.other));
+		return visit_birth_masked(other, skb, bpf_get_func_ip(ctx), ctx->sp);
+	return play(role, skb, other);
 }
 
 /*
@@ -373,12 +379,13 @@ static __always_inline int at_traced_other(u64 *ctx)
 {
 	u64 function = bpf_get_func_ip(ctx);
 	struct function_role role = role_of(function);
-	u64 skb = traced_argument(ctx, role.packet), other;
+	u64 skb = traced_argument(ctx, role.packet), other = traced_argument(ctx, role.other);
 
 	if (role.by_reference)
 		skb = load_word(skb);
 	at_traced(ctx, skb, start_of(role));
-	other = traced_argument(ctx, role.other);
+	if (has_two_visitors(role))
+		return at_traced(ctx, other, start_of(role));
 	if (role.life == LIFE_MAKES)
 		return visit_birth_masked(other, skb, function, return_address_at(ctx, function));
 	return play(role, skb, other);

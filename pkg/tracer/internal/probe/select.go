@@ -15,11 +15,14 @@ import (
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-// target is one function to attach at one of its skb arguments.
+// target is one function to attach. Each is attached once, whatever packets it has: where
+// two links lead to one function, the kernel asks all links there are at each of its calls
+// (arch_ftrace_ops_list_func).
 type target struct {
 	symbol   kernel.Symbol
 	id       btf.TypeID // in the BTF of the kernel, 0 for a function of a module
 	argument kernel.Argument
+	second   int // the register of another packet that visits it, 0 for none
 	life     journey.Life
 }
 
@@ -65,7 +68,7 @@ func (t target) role() packetPathFunctionRole {
 	case journey.Merges(kernel.BaseName(t.symbol.Name)) && at == 2:
 		return roleOf(packetPathLifeLIFE_MERGES, 2, 1)
 	}
-	role := roleOf(packetPathLifeLIFE_LIVES, at, 0)
+	role := roleOf(packetPathLifeLIFE_LIVES, at, uint8(t.second))
 	switch t.life {
 	case journey.Ends:
 		role.Life = uint8(packetPathLifeLIFE_ENDS)
@@ -214,33 +217,49 @@ func isWanted(life journey.Life) bool {
 const lastReference = 5
 
 func (c *selection) add(f kernel.Function, life journey.Life, symbols []kernel.Symbol) {
-	arguments := f.Arguments
-	switch {
-	case life == journey.Makes || life == journey.Splits:
-		arguments = arguments[:1] // its program looks at both packets
-	case journey.Merges(f.Name):
-		arguments = arguments[len(arguments)-1:]
+	packets := packetsOf(f, life)
+	if len(packets) == 0 {
+		c.skipped = append(c.skipped, Miss{f.Name, "its struct sk_buff ** is for what it returns"})
+		return
 	}
-	others := 0
-	for _, argument := range arguments {
-		if argument.Reference && argument.Register > lastReference {
-			c.skipped = append(c.skipped, Miss{f.Name, "its struct sk_buff ** is for what it returns"})
+	t := target{argument: packets[0], life: life}
+	if f.Module == "" {
+		t.id = f.ID
+	}
+	for i, packet := range packets[1:] {
+		if i == 0 && !packet.Reference && !isWanted(life) {
+			t.second = packet.Register
 			continue
 		}
-		t := target{symbol: kernel.Symbol{Name: f.Name}, argument: argument, life: life}
-		if f.Module == "" {
-			t.id = f.ID
-		}
-		if t.kind() == otherKind {
-			if others++; others > 1 {
-				c.skipped = append(c.skipped, Miss{f.Name, fmt.Sprintf("at its packet in register %d: there is room for one like that", argument.Register)})
-				continue
-			}
-		}
-		for _, t.symbol = range symbols {
-			c.targets = append(c.targets, t)
+		c.skipped = append(c.skipped, Miss{f.Name, fmt.Sprintf("at its packet in register %d: its program looks at others", packet.Register)})
+	}
+	for _, t.symbol = range symbols {
+		c.targets = append(c.targets, t)
+	}
+}
+
+// packetsOf are the arguments by which packets visit a function. Beside a packet, a struct
+// sk_buff ** is where the function puts those that it lets go (to_free of a qdisc's enqueue).
+func packetsOf(f kernel.Function, life journey.Life) []kernel.Argument {
+	switch {
+	case life == journey.Makes || life == journey.Splits:
+		return f.Arguments[:1] // its program looks at both packets
+	case journey.Merges(f.Name):
+		return f.Arguments[len(f.Arguments)-1:]
+	}
+	var direct, references []kernel.Argument
+	for _, argument := range f.Arguments {
+		switch {
+		case !argument.Reference:
+			direct = append(direct, argument)
+		case argument.Register <= lastReference:
+			references = append(references, argument)
 		}
 	}
+	if len(direct) > 0 {
+		return direct
+	}
+	return references
 }
 
 // servesTracers reports whether a function is one that the kernel's tracing macros

@@ -134,22 +134,43 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestOneRoleAFunction: the table has room for one, so a second packet in a place that is
-// rare is not followed, and that is said.
-func TestOneRoleAFunction(t *testing.T) {
-	chosen := &selection{}
-	chosen.add(kernel.Function{Name: "f", Arguments: []kernel.Argument{{Register: 1}, {Register: 5}, {Register: 6}}},
-		journey.Lives, []kernel.Symbol{{Address: 0x100, Name: "f"}})
-	if len(chosen.targets) != 2 || len(chosen.skipped) != 1 || chosen.skipped[0].Name != "f" {
-		t.Fatalf("targets %+v, skipped %+v", chosen.targets, chosen.skipped)
+// TestVisitors: a function is one target, whatever packets visit it. What is left out is
+// said, unless it is a place for packets that the function lets go.
+func TestVisitors(t *testing.T) {
+	direct := func(register int) kernel.Argument { return kernel.Argument{Register: register} }
+	reference := func(register int) kernel.Argument { return kernel.Argument{Register: register, Reference: true} }
+	tests := map[string]struct {
+		arguments []kernel.Argument
+		want      packetPathFunctionRole
+		skipped   int
+	}{
+		"three":          {[]kernel.Argument{direct(1), direct(5), direct(6)}, roleOf(packetPathLifeLIFE_LIVES, 1, 5), 1},
+		"two":            {[]kernel.Argument{direct(2), direct(3)}, roleOf(packetPathLifeLIFE_LIVES, 2, 3), 0},
+		"with to_free":   {[]kernel.Argument{direct(1), reference(3)}, roleOf(packetPathLifeLIFE_LIVES, 1, 0), 0},
+		"two references": {[]kernel.Argument{reference(1), reference(2)}, byReference(roleOf(packetPathLifeLIFE_LIVES, 1, 0)), 1},
 	}
-	table, err := newTable(functionsOf(chosen.targets))
-	if err != nil {
-		t.Fatal(err)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			chosen := &selection{}
+			chosen.add(kernel.Function{Name: "f", Arguments: test.arguments}, journey.Lives, []kernel.Symbol{{Address: 0x100, Name: "f"}})
+			table, err := newTable(functionsOf(chosen.targets))
+			if err != nil {
+				t.Fatal(err)
+			}
+			table.setRoles(chosen.targets)
+			stored := table.roles[table.placeOf(0x100)]
+			if len(chosen.targets) != 1 || chosen.targets[0].role() != test.want || chosen.targets[0].kind() == otherKind && stored != test.want {
+				t.Errorf("targets %+v, stored %+v, want one of role %+v", chosen.targets, stored, test.want)
+			}
+			if len(chosen.skipped) != test.skipped {
+				t.Errorf("skipped %+v, want %d", chosen.skipped, test.skipped)
+			}
+		})
 	}
-	table.setRoles(chosen.targets)
-	if got := table.roles[table.placeOf(0x100)]; got != roleOf(packetPathLifeLIFE_LIVES, 5, 0) {
-		t.Errorf("role %+v", got)
+	nothing := &selection{}
+	nothing.add(kernel.Function{Name: "f", Arguments: []kernel.Argument{reference(6)}}, journey.Lives, []kernel.Symbol{{Address: 0x100, Name: "f"}})
+	if len(nothing.targets) != 0 || len(nothing.skipped) != 1 {
+		t.Errorf("what only returns a packet: targets %+v, skipped %+v", nothing.targets, nothing.skipped)
 	}
 }
 
