@@ -2,7 +2,7 @@
 /*
  * The way that most hops take into their journey: enter() of hop.h cut down to a packet
  * that is in a call which lives, has not waited, and whose memory may be read directly.
- * Nothing is called here, so that everything stays in registers.
+ * Nothing but helpers is called here, so that most stays in registers.
  */
 #ifndef SKBPATH_FAST_H
 #define SKBPATH_FAST_H
