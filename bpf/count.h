@@ -55,7 +55,7 @@ static __always_inline void count_stage(struct stage_count *count, u64 ns)
 static const volatile u8 short_buckets[SHORT_UNITS] = {
 	[0] = 0, [1 ... 3] = 1, [4 ... 15] = 2, [16 ... 63] = 3, [64 ... 255] = 4,
 };
-_Static_assert(FUNCTION_BUCKETS == 3 * MORE_BUCKETS + 2, "three lengths of unit, and what is beyond");
+_Static_assert(FUNCTION_BUCKETS == 3 * MORE_BUCKETS + 2, "three units, and what is beyond");
 
 /* The bucket of a call's duration. Most are short. No function is called: see fast.h. */
 static __always_inline u32 function_bucket(u64 ns)

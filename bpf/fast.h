@@ -21,7 +21,7 @@ static __always_inline u64 fast_depth(struct journey *j, u64 stack_pointer)
 	for (;;) {
 		if (depth < CALL_SIZE)
 			return 0;
-		barrier_var(depth); /* or the compiler counts by addresses, and the verifier is lost */
+		barrier_var(depth); /* or the compiler counts by addresses */
 		call = (void *)j->calls + depth - CALL_SIZE; /* needs no mask */
 		if (is_around(call, stack_pointer))
 			break;

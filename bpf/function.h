@@ -68,7 +68,7 @@ struct function_role {
 	u8 life; /* enum life */
 	u8 packet; /* the number of the argument that visits, 1 to 6 */
 	u8 by_reference; /* and it is a struct sk_buff ** */
-	u8 other; /* the number of another packet, 0 for none: that visits too or, by `life`, does not */
+	u8 other; /* the number of another packet, which may visit too; 0 for none */
 };
 const volatile struct function_role function_roles[FUNCTION_ROWS] = {};
 

@@ -27,9 +27,9 @@ func readFacts(source Source) (*facts, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoBTF, err)
 	}
 	symbols := sync.OnceValues(kernel.ReadSymbols)
-	go symbols()
+	go func() { _, _ = symbols() }() // the result is asked for again, below
 	if source != SourceTracepoints {
-		go known.attachable()
+		go func() { _, _ = known.attachable() }() // and by selectFunctions()
 	}
 	var err error
 	if known.tracepoints, err = tracepointsOf(known.cache); err != nil {
