@@ -20,6 +20,7 @@ static __always_inline volatile struct bucket *bucket_of(u64 skb)
 
 static __always_inline int way_in(const volatile struct bucket *bucket, u64 skb)
 {
+	barrier_var(bucket); /* or the compiler computes it again and again */
 #pragma unroll
 	for (int way = 0; way < BUCKET_WAYS; way++)
 		if (bucket->followed[way] == skb)

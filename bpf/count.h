@@ -52,27 +52,38 @@ static __always_inline void count_stage(struct stage_count *count, u64 ns)
 #define SHORT_UNITS (1 << SHORT_BITS)
 #define MORE_BUCKETS (SHORT_BITS / FUNCTION_BUCKET_STEP)
 
-static const volatile u8 short_buckets[SHORT_UNITS] = {
-	[0] = 0, [1 ... 3] = 1, [4 ... 15] = 2, [16 ... 63] = 3, [64 ... 255] = 4,
-};
-_Static_assert(FUNCTION_BUCKETS == 3 * MORE_BUCKETS + 2, "three units, and what is beyond");
+/* Where in struct function_count the bucket is. */
+#define BUCKET_AT(bucket) __builtin_offsetof(struct function_count, durations[bucket])
 
-/* The bucket of a call's duration. Most are short. No function is called: see fast.h. */
-static __always_inline u32 function_bucket(u64 ns)
+static const volatile u8 short_buckets[SHORT_UNITS] = {
+	[0] = BUCKET_AT(0),	    [1 ... 3] = BUCKET_AT(1),	 [4 ... 15] = BUCKET_AT(2),
+	[16 ... 63] = BUCKET_AT(3), [64 ... 255] = BUCKET_AT(4),
+};
+#define BUCKET_MASK BUCKET_AT(FUNCTION_BUCKETS - 1) /* has the bits of all places */
+_Static_assert(FUNCTION_BUCKETS == 3 * MORE_BUCKETS + 2, "three units, and what is beyond");
+_Static_assert(sizeof(struct function_count) == BUCKET_MASK + 8 &&
+		       !(sizeof(struct function_count) & (BUCKET_MASK + 7)),
+	       "a power of two, or the mask is none");
+
+/*
+ * The place of the bucket of a call's duration. Most are short. No function is called: see
+ * fast.h.
+ */
+static __always_inline u64 bucket_place(u64 ns)
 {
 	u64 units = (ns - 1) >> FUNCTION_BUCKET_LOW;
 
 	if (units < SHORT_UNITS)
 		return short_buckets[units];
 	if (!ns)
-		return 0;
+		return BUCKET_AT(0);
 	units >>= SHORT_BITS;
 	if (units < SHORT_UNITS)
-		return MORE_BUCKETS + short_buckets[units];
+		return BUCKET_AT(MORE_BUCKETS) - BUCKET_AT(0) + short_buckets[units];
 	units >>= SHORT_BITS;
 	if (units < SHORT_UNITS)
-		return 2 * MORE_BUCKETS + short_buckets[units];
-	return FUNCTION_BUCKETS - 1;
+		return BUCKET_AT(2 * MORE_BUCKETS) - BUCKET_AT(0) + short_buckets[units];
+	return BUCKET_AT(FUNCTION_BUCKETS - 1);
 }
 
 /*
@@ -85,12 +96,12 @@ static __always_inline void choose_counts(struct journey *j)
 }
 
 /* Where the counts of a function are. Beyond config.last_counts: nowhere. */
-static __always_inline u64 counts_offset(const struct journey *j, u32 index)
+static __always_inline u64 counts_offset(const struct journey *j, const struct call *call)
 {
-	return (u64)(j->counts + index) * sizeof(struct function_count);
+	return (u64)(j->counts + call->function.row.index) * sizeof(struct function_count);
 }
 
-static __always_inline struct function_count *counts_at(u64 offset)
+static __always_inline void *counts_at(u64 offset)
 {
 	void *counts = function_counts;
 
@@ -104,47 +115,58 @@ static __always_inline struct function_count *counts_at(u64 offset)
  */
 static __always_inline void count_call(const struct journey *j, const struct call *call, u64 end)
 {
-	u64 ns = end - call->start_ns, offset = counts_offset(j, call->function.row.index);
-	struct function_count *count;
-	u32 bucket;
+	u64 ns = end - call->start_ns, offset = counts_offset(j, call);
+	void *count;
 
 	if (offset > config.last_counts)
 		return;
 	count = counts_at(offset);
-	__sync_fetch_and_add(&count->total_ns, ns);
-	bucket = function_bucket(ns);
-	if (bucket < FUNCTION_BUCKETS)
-		__sync_fetch_and_add(&count->durations[bucket], 1);
+	__sync_fetch_and_add((u64 *)(count + (bucket_place(ns) & BUCKET_MASK)), 1);
+	__sync_fetch_and_add((u64 *)count, ns); /* total_ns */
 }
+_Static_assert(!__builtin_offsetof(struct function_count, total_ns), "it comes first");
 
 /* The hop that comes has seen to the room; at a journey's end there may be none. */
 static __always_inline void note_return_of(struct journey *j, u32 depth, u32 lasted)
 {
-	if (j->recorded && j->record.entries_used < RECORD_ENTRIES - 1)
-		put_entry(&j->record, 0, lasted, depth / CALL_SIZE << 4 | ENTRY_RETURN);
+	if (is_recorded(j) && j->record.entries_used < RECORD_ENTRIES - 1)
+		put_entry(&j->record, 0, lasted, depth | ENTRY_RETURN);
 }
 
-/* The call at this depth is over: at `end`, if not before. */
-static __always_inline void close_call(struct journey *j, u32 depth, u64 end)
+/*
+ * So many calls from this one on, by their size, are over: at `end`, those not that were
+ * seen to return before.
+ */
+static __always_inline void end_calls(struct journey *j, struct call *first, u64 size, u64 end,
+				      bool sees_returns)
 {
-	const struct call *call = call_at(j, depth);
+	size &= DEPTH_MASK;
+	while (has_call(&size)) {
+		struct call *call;
 
-	if (call->lasted) {
-		end = call->start_ns + call->lasted;
-		note_return_of(j, depth, call->lasted);
+		size -= CALL_SIZE;
+		call = (void *)first + size;
+		if (sees_returns && call->lasted) {
+			note_return_of(j, (void *)call - (void *)j->calls, call->lasted);
+			count_call(j, call, call->start_ns + call->lasted);
+		} else {
+			count_call(j, call, end);
+		}
 	}
-	count_call(j, call, end);
 }
 
 static const struct stage_count no_stage;
 
 /* A call too deep to know when it returns. */
-static __always_inline void count_deep_call(const struct journey *j, u32 index)
+static __always_inline void count_deep_call(const struct journey *j, const struct call *call)
 {
-	u64 offset = counts_offset(j, index);
+	u64 offset = counts_offset(j, call);
+	struct function_count *count;
 
-	if (offset <= config.last_counts)
-		__sync_fetch_and_add(&counts_at(offset)->unmeasured, 1);
+	if (offset > config.last_counts)
+		return;
+	count = counts_at(offset);
+	__sync_fetch_and_add(&count->unmeasured, 1);
 }
 
 __noinline int count_wait(u32 from, u32 to, u64 ns)
@@ -166,27 +188,21 @@ __noinline int count_wait(u32 from, u32 to, u64 ns)
 /* The calls from `depth` on are over. */
 __noinline int close_calls(struct journey *j, u32 depth, u64 end)
 {
-	u32 open;
-
-	if (!j)
-		return 0;
-	open = depth_in(j->open);
-	while (open > depth && has_call_above(&open)) {
-		open -= CALL_SIZE;
-		close_call(j, open, end);
-	}
+	if (j && j->open > depth)
+		end_calls(j, call_at(j, depth), j->open - depth, end, config.sees_returns);
 	return 0;
 }
 
 /* Of the calls below `depth`, how many there are up to the innermost that parks packets. */
 __noinline u32 parked_below(struct journey *j, u32 depth)
 {
+	u64 parked = depth & DEPTH_MASK;
+
 	if (!j)
 		return 0;
-	depth = depth_in(depth);
-	while (has_call_above(&depth) && !call_at(j, depth - CALL_SIZE)->function.row.queues)
-		depth -= CALL_SIZE;
-	return depth;
+	while (has_call(&parked) && !queues(innermost(j, parked)->function))
+		parked -= CALL_SIZE;
+	return parked;
 }
 
 /*
@@ -202,7 +218,7 @@ __noinline int leave_wait(struct journey *j, u32 depth, u64 now, u32 to)
 		return 0;
 	since = j->record.last_ns;
 	at = j->parked > depth ? j->parked : j->open;
-	from = call_at(j, at - CALL_SIZE)->function.row.index;
+	from = index_in(call_at(j, at - CALL_SIZE)->function.word);
 	j->parked = parked_below(j, depth);
 	count_wait(from, to, now - since);
 	return close_calls(j, depth, since);

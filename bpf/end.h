@@ -70,7 +70,7 @@ static __noinline int finish_record(struct journey *j)
 {
 	bool kept;
 
-	if (!j->recorded)
+	if (!is_recorded(j))
 		return 0;
 	kept = is_wanted(&j->record) && within_rate();
 	if (!kept) {
@@ -92,6 +92,13 @@ static __always_inline bool claim(volatile struct bucket *bucket, int way, u64 s
 	return __sync_val_compare_and_swap(&bucket->followed[way], skb, TAKEN) == skb;
 }
 
+/* After this another packet may take the way. */
+static __always_inline void release(volatile struct bucket *bucket, int way, struct journey *j)
+{
+	*(volatile __s32 *)&j->room = 0;
+	bucket->followed[way] = 0;
+}
+
 static __always_inline void end_journey(u32 index, int way, u64 skb, struct journey *j)
 {
 	volatile struct bucket *bucket = &buckets[index & (BUCKETS - 1)];
@@ -101,7 +108,7 @@ static __always_inline void end_journey(u32 index, int way, u64 skb, struct jour
 	j->record.outcome = outcome_of(j);
 	count_journey(j, j->record.outcome);
 	finish_record(j);
-	bucket->followed[way] = 0;
+	release(bucket, way, j);
 }
 
 /* The packet of a journey is gone, and how it ended was not seen. */
@@ -133,10 +140,11 @@ static __always_inline bool is_remade(struct journey *j)
 }
 
 /* As if it had not been followed. */
-static __always_inline void discard_journey(volatile struct bucket *bucket, int way, u64 skb)
+static __always_inline void discard_journey(volatile struct bucket *bucket, int way, u64 skb,
+					    struct journey *j)
 {
 	if (claim(bucket, way, skb))
-		bucket->followed[way] = 0;
+		release(bucket, way, j);
 }
 
 /* A packet's life is over: whatever is known of its address no longer holds. */
@@ -160,7 +168,7 @@ static __noinline int forget(u64 skb)
 	if (!j)
 		return 0;
 	if (is_remade(j))
-		discard_journey(bucket, way, skb);
+		discard_journey(bucket, way, skb, j);
 	else
 		end_journey(index, way, skb, j);
 	return 0;

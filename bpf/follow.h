@@ -80,8 +80,8 @@ static __always_inline void begin_journey(struct journey *j, const struct visit 
 	r->flags = stack_pointer ? 0 : RECORD_NO_DEPTH;
 	r->part = 0;
 	r->entries_used = 0;
-	j->recorded = recording;
-	if (j->recorded)
+	set_recorded(j, recording);
+	if (is_recorded(j))
 		note_process(r, stack_pointer);
 	forget_place(j);
 	j->task = bpf_get_current_task();
@@ -90,7 +90,6 @@ static __always_inline void begin_journey(struct journey *j, const struct visit 
 	j->stack_cpu = j->cpu;
 	choose_counts(j);
 	j->hops_left = config.max_hops;
-	j->room = 0;
 	j->open = 0;
 	j->parked = 0;
 	j->outcome = OUTCOME_CONSUMED + 1;
@@ -139,7 +138,7 @@ static __always_inline enum verdict follow(volatile struct bucket *bucket, const
 		pass(v->skb);
 		return REJECTED;
 	}
-	if (j->recorded)
+	if (is_recorded(j))
 		note_frame(&j->record, h, frame);
 	note_retransmission(&j->record, v->skb);
 	append_first(j, v);
@@ -157,7 +156,7 @@ static __noinline int decide(u64 skb, u64 function, u64 stack_pointer)
 	struct headers h = {};
 	struct frame *frame;
 
-	if (!enabled || !passes_metadata(skb) || !find_headers(skb, &h))
+	if (!enabled || is_headless(skb) || !passes_metadata(skb) || !find_headers(skb, &h))
 		return 0;
 	frame = bpf_map_lookup_elem(&frames, &cpu);
 	if (!frame)
@@ -176,6 +175,14 @@ static __noinline int decide(u64 skb, u64 function, u64 stack_pointer)
 }
 
 enum start { MAY_START, NO_START };
+
+/* A packet that is not followed, and cannot be for now: there is nothing to be done. */
+static __always_inline bool is_idle(u64 skb, enum start start)
+{
+	if (way_in(bucket_of(skb), skb) != NO_WAY)
+		return false;
+	return !skb || start == NO_START || is_headless(skb);
+}
 
 /* A packet that was not rejected is at a function. */
 static __noinline int visit(u64 skb, u64 function, u64 stack_pointer, enum start start)
@@ -241,8 +248,9 @@ static __noinline int derive(const struct visit *v, u64 old)
 	child->record.random = parent->record.random;
 	child->record.parent_hop = last_hop(parent);
 	child->record.maker = v->stack_pointer ? load_word(v->stack_pointer) : 0;
-	child->recorded &= parent->recorded; /* whose frame it is */
-	if (child->recorded) {
+	if (!is_recorded(parent)) /* whose frame it is */
+		set_recorded(child, false);
+	if (is_recorded(child)) {
 		child->record.frame_used = parent->record.frame_used;
 		__builtin_memcpy(child->record.frame, parent->record.frame, RECORD_FRAME);
 	}

@@ -8,21 +8,26 @@
 #define FUNCTION_ROWS 8192 /* power of two */
 #define DISPLACEMENTS 2048 /* power of two */
 
+enum function_flag {
+	FUNCTION_QUEUES = 1 << 0, /* parks the packet: what follows its return is a wait */
+	FUNCTION_SPECIAL = 1 << 7, /* the row says more than the index; its sign */
+};
+
 struct function_row {
-	u32 address; /* low word; a tracepoint's number */
-	u16 index; /* of its counts; functions of one name share them */
+	u32 index; /* of its counts; functions of one name share them */
+	u16 padding;
 	u8 outcome; /* of a journey that ends after it, plus 1; 0: it decides nothing */
-	u8 queues; /* parks the packet: what follows its return is a wait */
+	u8 flags; /* enum function_flag */
 } __attribute__((aligned(8)));
 
 /*
- * Found by a perfect hash that user space makes of the addresses: the upper bits
- * of the product choose a displacement, which moves those below to a row that no
- * other address has.
+ * Found by a perfect hash that user space makes of the low words of addresses (of a
+ * tracepoint, its number): the upper bits of the product choose a displacement, which
+ * moves those below to a row that no other address has. Displacements are of bytes.
  */
 const volatile struct function_row function_rows[FUNCTION_ROWS] = {};
 const volatile u16 displacements[DISPLACEMENTS] = {};
-const volatile u32 multiplier = 0;
+#define ROW_MASK ((FUNCTION_ROWS - 1) * (u32)sizeof(struct function_row))
 
 /* A row in one register: passed on whole, and mostly not looked into. */
 union function_word {
@@ -30,17 +35,22 @@ union function_word {
 	u64 word;
 };
 
-static __always_inline u32 row_index(u32 address)
+/* User space puts its multiplier in place of the constant. */
+static __always_inline u32 row_offset(u32 address)
 {
-	u32 hash = address * multiplier;
+	u32 offset;
 
-	return (hash >> 8 ^ displacements[hash >> 21]) & (FUNCTION_ROWS - 1);
+	asm volatile("%0 *= 0x5eba1e55" : "+w"(address));
+	offset = address >> 5 ^ displacements[address >> 21];
+	barrier_var(offset); /* or the compiler masks first, which 6.1 does not follow */
+	return offset & ROW_MASK;
 }
 
 static __always_inline u64 row_of(u32 address)
 {
-	return *(const volatile u64 *)&function_rows[row_index(address)];
+	return *(const volatile u64 *)((const volatile void *)function_rows + row_offset(address));
 }
+_Static_assert(sizeof(struct function_row) == 8, "one load");
 _Static_assert(DISPLACEMENTS == 1 << (32 - 21), "what is left of the product chooses one");
 
 static __always_inline u32 index_in(u64 row)
@@ -50,7 +60,12 @@ static __always_inline u32 index_in(u64 row)
 
 static __always_inline bool is_special(u64 row)
 {
-	return row >> (8 * __builtin_offsetof(struct function_row, outcome));
+	return (__s64)row < 0;
+}
+
+static __always_inline bool queues(union function_word function)
+{
+	return function.row.flags & FUNCTION_QUEUES;
 }
 
 /* What a function means for the life of the packets that visit it. */
@@ -77,7 +92,8 @@ static __always_inline struct function_role role_of(u32 address)
 	union {
 		struct function_role role;
 		u32 word;
-	} found = { .word = *(const volatile u32 *)&function_roles[row_index(address)] };
+	} found = { .word = *(const volatile u32 *)&function_roles[row_offset(address) /
+								   sizeof(struct function_row)] };
 
 	return found.role;
 }

@@ -35,16 +35,18 @@ static __noinline int send_record(struct journey *j)
 }
 
 /* At most: a place and its name, a size, the hop; and one of each call that returned. */
-#define ENTRIES_OF_HOP (config.sees_returns ? 4U + CALLS : 4U)
+#define ENTRIES_OF_HOP 4U
+#define ENTRIES_OF_HOP_AND_RETURNS (ENTRIES_OF_HOP + CALLS)
 
-static __noinline int note_place(struct journey *j, u64 skb, u64 dev, u32 cpu)
+static __noinline int note_place(struct journey *j, u64 skb, u64 dev)
 {
+	u32 cpu = bpf_get_smp_processor_id();
 	struct entry *name;
 
 	j->skb_dev = dev;
 	j->cpu = cpu;
 	put_entry(&j->record, dev ? LOAD(dev, struct net_device, ifindex) : 0, skb_netns(skb, dev),
-		  (u64)cpu << 16 | ENTRY_PLACE);
+		  (u64)cpu << ENTRY_TIME_SHIFT | ENTRY_PLACE);
 	name = take_entry(&j->record);
 	__builtin_memset(name, 0, sizeof(*name));
 	device_name(dev, name);
@@ -61,21 +63,28 @@ static __noinline int note_size(struct journey *j, u32 length, u32 mark)
 
 static __always_inline void note_changes(struct journey *j, u64 skb, bool direct)
 {
-	u32 cpu = bpf_get_smp_processor_id();
 	struct sk_buff *s = skb_at(skb, direct);
 	u32 length = MEMBER(s, len, direct), mark = MEMBER(s, mark, direct);
 	u64 dev = (u64)MEMBER(s, dev, direct);
 
 	if (length != j->length || mark != j->mark)
 		note_size(j, length, mark);
-	if (dev != j->skb_dev || cpu != j->cpu)
-		note_place(j, skb, dev, cpu);
+	if (dev != j->skb_dev)
+		note_place(j, skb, dev);
 }
 
-/* What no hop can have: the next one notes place and size afresh. */
+#define NO_DEVICE (~0ULL) /* what no packet has: the next hop notes its place afresh */
+
+static __always_inline void note_cpu(struct journey *j)
+{
+	if (bpf_get_smp_processor_id() != j->cpu)
+		j->skb_dev = NO_DEVICE;
+}
+
+/* The next hop notes place and size afresh. */
 static __always_inline void forget_place(struct journey *j)
 {
-	j->skb_dev = ~0ULL;
+	j->skb_dev = NO_DEVICE;
 	j->length = ~0U;
 }
 
@@ -88,7 +97,7 @@ static __always_inline void forget_place(struct journey *j)
  */
 static __always_inline bool is_around(const struct call *call, u64 stack_pointer)
 {
-	return call->stack_pointer - stack_pointer - 1 < STACK_SIZE / 2;
+	return stack_pointer - call->stack_pointer >= -(u64)(STACK_SIZE / 2);
 }
 
 static __always_inline bool lives(const struct call *call)
@@ -99,13 +108,13 @@ static __always_inline bool lives(const struct call *call)
 /* Not static, as functions in count.h: verified once. */
 __noinline u32 depth_of(struct journey *j, u64 stack_pointer)
 {
-	u32 depth;
+	u64 depth;
 
 	if (!j)
 		return 0;
-	depth = depth_in(j->open);
-	while (has_call_above(&depth)) {
-		const struct call *call = call_at(j, depth - CALL_SIZE);
+	depth = j->open & DEPTH_MASK;
+	while (has_call(&depth)) {
+		const struct call *call = innermost(j, depth);
 
 		if (is_around(call, stack_pointer) && lives(call))
 			break;
@@ -144,7 +153,7 @@ static __always_inline void note_special(struct journey *j, u32 depth, bool kept
 
 	if (function.row.outcome)
 		j->outcome = function.row.outcome;
-	if (function.row.queues && kept)
+	if (queues(function) && kept)
 		j->parked = depth + CALL_SIZE;
 }
 
@@ -152,7 +161,7 @@ static __always_inline void enter_call(struct journey *j, u32 depth, struct call
 {
 	if (depth >= DEEPEST) {
 		j->open = DEEPEST;
-		count_deep_call(j, index_in(call->function.word));
+		count_deep_call(j, call);
 		return;
 	}
 	j->open = depth + CALL_SIZE;
@@ -193,7 +202,7 @@ static __always_inline void cut(struct journey *j)
  * ask; what is there is sent first if the next may find none. False: there is to be no
  * further hop.
  */
-static __noinline bool make_room(struct journey *j)
+static __always_inline bool make_room_by(struct journey *j, u32 entries_of_hop)
 {
 	u32 room;
 
@@ -201,14 +210,20 @@ static __noinline bool make_room(struct journey *j)
 		cut(j);
 		return false;
 	}
-	if (j->record.entries_used > RECORD_ENTRIES - ENTRIES_OF_HOP)
+	if (j->record.entries_used > RECORD_ENTRIES - entries_of_hop)
 		send_part(j);
-	room = (RECORD_ENTRIES - j->record.entries_used) / ENTRIES_OF_HOP;
+	room = (RECORD_ENTRIES - j->record.entries_used) / entries_of_hop;
 	if (room > j->hops_left)
 		room = j->hops_left;
 	j->hops_left -= room;
 	j->room = room;
 	return true;
+}
+
+static __noinline bool make_room(struct journey *j)
+{
+	return config.sees_returns ? make_room_by(j, ENTRIES_OF_HOP_AND_RETURNS)
+				   : make_room_by(j, ENTRIES_OF_HOP);
 }
 
 /*
@@ -217,11 +232,12 @@ static __noinline bool make_room(struct journey *j)
  */
 static __always_inline bool arrive_by(struct journey *j, u64 skb, bool direct)
 {
-	if (!j->recorded)
+	if (!is_recorded(j))
 		return true;
-	if (!j->room && !make_room(j))
+	if (j->room <= 0 && !make_room(j))
 		return false;
 	j->room--;
+	note_cpu(j);
 	note_changes(j, skb, direct);
 	return true;
 }
@@ -236,9 +252,8 @@ static __always_inline void record_hop(struct journey *j, u32 function, u32 call
 {
 	struct record *r = &j->record;
 
-	if (j->recorded)
-		put_entry(r, function, caller,
-			  (now - r->start_ns) << 16 | depth / CALL_SIZE << 4 | kind);
+	if (is_recorded(j))
+		put_entry(r, function, caller, now << ENTRY_TIME_SHIFT | depth | kind);
 	r->last_ns = now;
 }
 
@@ -265,8 +280,6 @@ static __always_inline void leave_calls(struct journey *j, u32 depth, const stru
 		return;
 	if (j->parked > depth && !jumped(j, depth, call, caller))
 		leave_wait(j, depth, now, index_in(row));
-	else if (open == depth + CALL_SIZE)
-		close_call(j, depth, now);
 	else
 		close_calls(j, depth, now);
 }

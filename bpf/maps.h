@@ -60,6 +60,7 @@ struct call {
 #define DEPTH_MASK ((CALLS - 1) * CALL_SIZE)
 #define DEEPEST DEPTH_MASK /* deeper hops are shown at this depth */
 _Static_assert(sizeof(struct call) == 32, "a power of two, or the mask is none");
+_Static_assert(sizeof(struct call) == 1 << ENTRY_DEPTH_SHIFT, "an entry has a depth as it is");
 
 /* The journey of way w of bucket b lives at b * BUCKET_WAYS + w. */
 struct journey {
@@ -72,12 +73,11 @@ struct journey {
 	u32 mark;
 	u32 cpu;
 	u32 hops_left; /* of config.max_hops, but for those in `room` */
-	u32 room; /* for so many hops: see make_room() */
+	__s32 room; /* for so many hops: see make_room() */
 	u32 open; /* the depth of the calls in use */
 	u32 parked; /* the same up to the innermost that parks packets */
 	u32 stack_cpu; /* of the last hop, where no stack pointer is known */
 	u8 outcome; /* what the functions visited so far say of it, plus 1 */
-	u8 recorded; /* hops are written down; decided when it begins */
 	u64 stack_pointer; /* of the last hop */
 	u64 identity; /* see identity.h */
 	u64 identity_at;
@@ -85,23 +85,30 @@ struct journey {
 };
 
 /*
- * Loops go down from this depth as long as has_call_above(). The barriers are for the
- * verifier, which is to see that they end: the compiler knows that a depth is a multiple
- * of CALL_SIZE, and would leave comparisons out or subtract before it compares.
+ * Loops go down from a depth that is in bounds as long as there is a call. The barriers are
+ * for the verifier, which is to see that they end: the compiler knows that a depth is a
+ * multiple of CALL_SIZE, and would leave comparisons out, subtract before it compares, or
+ * count by addresses.
  */
-static __always_inline u32 depth_in(u32 depth)
+static __always_inline bool has_call(u64 *depth)
 {
-	depth &= DEPTH_MASK;
-	barrier_var(depth);
-	return depth;
-}
-
-static __always_inline bool has_call_above(u32 *depth)
-{
+	barrier_var(*depth);
 	if (*depth < CALL_SIZE)
 		return false;
 	barrier_var(*depth);
 	return true;
+}
+
+/*
+ * Of so many calls the innermost; there is one. The barrier keeps the compiler from moving
+ * part of the sum out of loops, to where no register is free.
+ */
+static __always_inline struct call *innermost(struct journey *j, u64 depth)
+{
+	struct call *end = (void *)j->calls + depth;
+
+	barrier_var(end);
+	return end - 1;
 }
 
 static __always_inline struct call *call_at(struct journey *j, u32 depth)
@@ -111,6 +118,22 @@ static __always_inline struct call *call_at(struct journey *j, u32 depth)
 }
 
 struct journey journeys[BUCKETS][BUCKET_WAYS] __hidden = {};
+
+/*
+ * Hops are written down, or only counted: decided when the journey begins, and told by its
+ * room. One that has ended has no room, and two CPUs at one packet may leave less than none.
+ */
+#define COUNTED_ONLY ((__s32)0x80000000)
+
+static __always_inline void set_recorded(struct journey *j, bool on)
+{
+	j->room = on ? 0 : COUNTED_ONLY;
+}
+
+static __always_inline bool is_recorded(const struct journey *j)
+{
+	return j->room != COUNTED_ONLY;
+}
 
 /*
  * Scratch for one frame a CPU. `bytes` is longer than 64 KiB because cbpfc

@@ -90,6 +90,19 @@ static __always_inline bool is_complete(u64 skb, struct headers *h)
  * it, as it does in a frame just received, or a route: until then the bytes
  * behind it may be another packet's.
  */
+static __always_inline bool is_headless_by(u64 skb, bool direct)
+{
+	struct sk_buff *s = skb_at(skb, direct);
+
+	return MEMBER(s, mac_header, direct) == NO_HEADER &&
+	       (!MEMBER(s, network_header, direct) || !MEMBER(s, _skb_refdst, direct));
+}
+
+static __always_inline bool is_headless(u64 skb)
+{
+	return config.direct_loads ? is_headless_by(skb, true) : is_headless_by(skb, false);
+}
+
 static __always_inline bool find_headers_by(u64 skb, struct headers *h, bool direct)
 {
 	struct sk_buff *s = skb_at(skb, direct);
@@ -98,8 +111,6 @@ static __always_inline bool find_headers_by(u64 skb, struct headers *h, bool dir
 	h->mac = MEMBER(s, mac_header, direct);
 	h->has_mac = h->mac != NO_HEADER;
 	h->network = MEMBER(s, network_header, direct);
-	if (!h->has_mac && (!h->network || !MEMBER(s, _skb_refdst, direct)))
-		return false;
 	if (!h->mac && !h->network) /* zeroed: being allocated, head is the last owner's */
 		return false;
 	if (!h->network)
@@ -119,6 +130,7 @@ static __always_inline bool find_headers_by(u64 skb, struct headers *h, bool dir
 	return true;
 }
 
+/* Of a packet that is not headless. */
 static __always_inline bool find_headers(u64 skb, struct headers *h)
 {
 	return config.direct_loads ? find_headers_by(skb, h, true) : find_headers_by(skb, h, false);

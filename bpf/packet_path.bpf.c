@@ -20,6 +20,7 @@ const enum entry_kind *keep_entry_kind __attribute__((unused));
 const enum record_flag *keep_record_flag __attribute__((unused));
 const enum keep *keep_keep __attribute__((unused));
 const enum life *keep_life __attribute__((unused));
+const enum function_flag *keep_function_flag __attribute__((unused));
 const enum bucket_layout *keep_bucket_layout __attribute__((unused));
 const enum outcome *keep_outcome __attribute__((unused));
 const struct record *keep_record __attribute__((unused));
@@ -80,12 +81,7 @@ static __always_inline int forget_masked(u64 skb)
 /* The rest of at_function(), apart because it saves registers. */
 static __noinline int seek_at_function(struct pt_regs *ctx, u64 skb, enum start start)
 {
-	return visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
-}
-
-static __noinline int append_slowly(struct pt_regs *ctx, struct journey *j, u64 skb)
-{
-	return skb ? append(j, skb, bpf_get_func_ip(ctx), ctx->sp, bpf_ktime_get_ns()) : 0;
+	return is_idle(skb, start) ? 0 : visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
 }
 
 static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start start)
@@ -248,21 +244,23 @@ static __always_inline u64 return_address_at(u64 *ctx, u64 function)
 
 static __always_inline void append_at_traced_masked(u64 *ctx, struct journey *j, u64 skb)
 {
-	u64 function, stack_pointer, depth = 0;
+	u64 function, stack_pointer, depth, now;
+	struct call *call;
 	u32 open;
 
 	if (!arrive(j, skb))
 		return;
 	function = bpf_get_func_ip(ctx);
 	stack_pointer = as_number(j, return_address_at(ctx, function));
-	if (config.fast_path)
-		depth = fast_depth(j, stack_pointer);
-	if (!depth) {
+	depth = config.fast_path ? fast_depth(0, j) : NO_DEPTH;
+	if (depth == NO_DEPTH) {
 		enter(j, function, stack_pointer, bpf_ktime_get_ns());
 		return;
 	}
-	open = open_call(j, depth, stack_pointer);
-	enter_fast(j, open, function, bpf_ktime_get_ns());
+	open = j->open;
+	call = open_call(j, depth, stack_pointer);
+	now = bpf_ktime_get_ns();
+	enter_fast(j, call, open, function, now, is_recorded(j));
 }
 
 static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
@@ -280,8 +278,11 @@ static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
 /* The rest of at_traced() and at_lone(), apart because it saves registers. */
 static __noinline int seek_at_traced(u64 *ctx, u64 skb, enum start start)
 {
-	u64 function = bpf_get_func_ip(ctx);
+	u64 function;
 
+	if (is_idle(skb, start))
+		return 0;
+	function = bpf_get_func_ip(ctx);
 	return visit_masked(skb, function, return_address_at(ctx, function), start);
 }
 

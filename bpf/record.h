@@ -31,14 +31,16 @@ enum outcome {
 };
 
 /*
- * An entry is 16 bytes. The low four bits of `tagged` are its kind, the next
- * twelve the number of enclosing calls, the rest nanoseconds since the start of
- * the journey.
+ * An entry is 16 bytes. The low five bits of `tagged` are its kind, the next eleven the
+ * number of enclosing calls, the rest the low 48 bits of the time (CLOCK_MONOTONIC, ns).
  */
+#define ENTRY_DEPTH_SHIFT 5
+#define ENTRY_TIME_SHIFT 16
+
 enum entry_kind {
 	ENTRY_HOP = 0, /* a function, b caller: low words of addresses */
 	ENTRY_HOP_NEW_STACK = 1,
-	ENTRY_PLACE = 2, /* a ifindex, b netns; nanoseconds hold the CPU; a name follows */
+	ENTRY_PLACE = 2, /* a ifindex, b netns; the CPU in place of the time; a name follows */
 	ENTRY_SIZE = 3, /* a skb->len, b skb->mark */
 	ENTRY_RETURN = 4, /* the call of the last hop so deep took b ns */
 };

@@ -36,16 +36,6 @@ static __always_inline struct sk_buff *skb_at(u64 skb, bool direct)
 	return direct ? DIRECT(skb, struct sk_buff) : (struct sk_buff *)skb;
 }
 
-static __always_inline u64 load_word_by(u64 address, bool direct)
-{
-	u64 word = 0;
-
-	if (direct)
-		return DIRECT(address, struct pt_regs)->r15;
-	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
-	return word;
-}
-
 /* Only where config.direct_loads. */
 static __always_inline u32 load_low_word(u64 address)
 {
@@ -54,7 +44,12 @@ static __always_inline u32 load_low_word(u64 address)
 
 static __always_inline u64 load_word(u64 address)
 {
-	return load_word_by(address, config.direct_loads);
+	u64 word = 0;
+
+	if (config.direct_loads)
+		return DIRECT(address, struct pt_regs)->r15;
+	bpf_probe_read_kernel(&word, sizeof(word), (void *)address);
+	return word;
 }
 
 static __always_inline u32 device_netns(u64 dev)

@@ -222,9 +222,8 @@ func (a *attachments) attachTracepoint(name string, program *ebpf.Program) {
 // chooseBackend returns the mechanism to attach functions with, or an error that
 // says which kernel feature is missing.
 func chooseBackend(asked Backend, cache *btf.Cache) (Backend, error) {
-	if attachType, ok := asked.tracingMulti(); ok {
-		name := map[Backend]string{BackendFentryMulti: "BPF_TRACE_FENTRY_MULTI", BackendFsessionMulti: "BPF_TRACE_FSESSION_MULTI"}[asked]
-		if hasAttachType(cache, name, attachType) {
+	if how, ok := asked.tracingMulti(); ok {
+		if how.known(cache) {
 			return asked, nil
 		}
 		return "", fmt.Errorf("no %s links in this kernel (7.2)", asked)

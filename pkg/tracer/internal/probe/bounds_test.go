@@ -3,8 +3,8 @@
 package probe
 
 import (
+	"context"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"testing"
@@ -51,10 +51,23 @@ func TestSeriesBounds(t *testing.T) {
 	}
 }
 
+// warnings fails a test: here nothing is to be done without, the fast path for one.
+type warnings struct {
+	slog.Handler
+	t *testing.T
+}
+
+func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+
+func (w warnings) Handle(_ context.Context, r slog.Record) error {
+	w.t.Error(r.Message)
+	return nil
+}
+
 // opened completes the options and opens a probe by functions.
 func opened(t *testing.T, o *Options) *Probe {
 	t.Helper()
-	o.Source, o.Backend, o.Log = SourceFunctions, BackendAuto, slog.New(slog.DiscardHandler)
+	o.Source, o.Backend, o.Log = SourceFunctions, BackendAuto, slog.New(warnings{slog.DiscardHandler, t})
 	o.KeepAll, o.Capture, o.MaxHops, o.Timeout = true, 1, 1024, time.Minute
 	p, err := Open(t.Context(), o)
 	if err != nil {
@@ -66,45 +79,6 @@ func opened(t *testing.T, o *Options) *Probe {
 		}
 	})
 	return p
-}
-
-// TestPaths: the functions that a datagram meets by the fast path and by the general one
-// are the same, and are called as often.
-func TestPaths(t *testing.T) {
-	if os.Getenv("SKBPATH_LOAD_EBPF") == "" {
-		t.Skip("SKIPPED here, run in a VM by test/kernels: it loads eBPF (SKBPATH_LOAD_EBPF=1 runs it)")
-	}
-	sendToSomebody(t) // what is done for the first only is done
-	fast, general := callsOfDatagram(t, &Options{}), callsOfDatagram(t, &Options{noFastPath: true})
-	if len(fast) < 20 || !maps.Equal(fast, general) {
-		t.Errorf("by the fast path %v, by the general one %v", fast, general)
-	}
-}
-
-// callsOfDatagram counts the calls that a datagram to the host itself makes of each
-// function: the most of several datagrams, since an interrupt may hide a call.
-func callsOfDatagram(t *testing.T, o *Options) map[string]uint64 {
-	t.Helper()
-	o.Interface = "lo"
-	p := opened(t, o)
-	defer func() {
-		if err := p.enable(false); err != nil {
-			t.Error(err)
-		}
-	}()
-	most, before := make(map[string]uint64), make(map[string]uint64)
-	for range 10 {
-		sendToSomebody(t)
-		counted, err := p.Functions()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range counted {
-			most[c.Function] = max(most[c.Function], c.Calls-before[c.Function])
-			before[c.Function] = c.Calls
-		}
-	}
-	return most
 }
 
 func (p *Probe) lost(l journey.Loss) uint64 {

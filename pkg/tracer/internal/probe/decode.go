@@ -110,24 +110,24 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 	if flags&uint16(packetPathRecordFlagRECORD_CUT) != 0 {
 		r.Lost = "hops beyond the limit of one journey"
 	}
-	return r, d.visits(r, raw[recordHeader:recordHeader+entries*entrySize])
+	return r, d.visits(r, start, raw[recordHeader:recordHeader+entries*entrySize])
 }
 
 // visits reads the entries. Those that say where the packet is and how long it
 // is hold until the next of their kind; a part begins with one of each.
-func (d *decoder) visits(r *journey.Record, entries []byte) error {
+func (d *decoder) visits(r *journey.Record, start uint64, entries []byte) error {
 	var current journey.Visit
 	r.Visits = make([]journey.Visit, 0, len(entries)/entrySize)
 	word := binary.NativeEndian
 	for at := 0; at < len(entries); at += entrySize {
 		a, b := word.Uint32(entries[at:]), word.Uint32(entries[at+4:])
 		tagged := word.Uint64(entries[at+8:])
-		switch kind := packetPathEntryKind(tagged & 0xf); kind {
+		switch kind := packetPathEntryKind(tagged & 0x1f); kind {
 		case packetPathEntryKindENTRY_HOP, packetPathEntryKindENTRY_HOP_NEW_STACK:
 			v := current
 			v.Function, v.Caller, v.CallSite = d.names.function(a), d.names.function(b), b
-			v.Offset = time.Duration(tagged >> 16)
-			v.Depth = int(tagged >> 4 & 0xfff)
+			v.Offset = sinceStart(start, tagged>>16)
+			v.Depth = depthOf(tagged)
 			v.NewStack = kind == packetPathEntryKindENTRY_HOP_NEW_STACK
 			r.Visits = append(r.Visits, v)
 		case packetPathEntryKindENTRY_PLACE:
@@ -137,7 +137,7 @@ func (d *decoder) visits(r *journey.Record, entries []byte) error {
 			}
 			current.Interface = text(entries[at : at+entrySize])
 		case packetPathEntryKindENTRY_RETURN:
-			r.Calls = append(r.Calls, journey.Call{Before: len(r.Visits), Depth: int(tagged >> 4 & 0xfff), Duration: time.Duration(b)})
+			r.Calls = append(r.Calls, journey.Call{Before: len(r.Visits), Depth: depthOf(tagged), Duration: time.Duration(b)})
 		case packetPathEntryKindENTRY_SIZE:
 			current.Length, current.Mark = a, b
 		default:
@@ -145,6 +145,13 @@ func (d *decoder) visits(r *journey.Record, entries []byte) error {
 		}
 	}
 	return nil
+}
+
+func depthOf(tagged uint64) int { return int(tagged >> 5 & 0x7ff) }
+
+// sinceStart is how long after `start` a time is of which the low 48 bits are known.
+func sinceStart(start, low uint64) time.Duration {
+	return time.Duration((low - start) & (1<<48 - 1))
 }
 
 // text reads a string that ends at its first zero byte, if it has one.

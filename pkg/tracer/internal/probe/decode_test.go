@@ -57,12 +57,15 @@ func TestLayout(t *testing.T) {
 // wire builds records as the kernel half does.
 type wire struct{ bytes []byte }
 
+// wireStart is so late that an entry has no bits for all of a time.
+const wireStart = 1<<48 - 100
+
 func newWire(flags packetPathRecordFlag) *wire {
 	w := &wire{make([]byte, recordHeader)}
 	order := binary.NativeEndian
 	order.PutUint64(w.bytes[offsetID:], 7)
-	order.PutUint64(w.bytes[offsetStart:], 1000)
-	order.PutUint64(w.bytes[offsetLast:], 1250)
+	order.PutUint64(w.bytes[offsetStart:], wireStart)
+	order.PutUint64(w.bytes[offsetLast:], wireStart+250)
 	order.PutUint16(w.bytes[offsetFlags:], uint16(flags))
 	return w
 }
@@ -71,8 +74,12 @@ func (w *wire) entry(kind packetPathEntryKind, a, b uint32, depth, high uint64) 
 	order := binary.NativeEndian
 	w.bytes = order.AppendUint32(w.bytes, a)
 	w.bytes = order.AppendUint32(w.bytes, b)
-	w.bytes = order.AppendUint64(w.bytes, high<<16|depth<<4|uint64(kind))
+	w.bytes = order.AppendUint64(w.bytes, high<<16|depth<<5|uint64(kind))
 	return w.count()
+}
+
+func (w *wire) hop(kind packetPathEntryKind, function, caller uint32, depth, offset uint64) *wire {
+	return w.entry(kind, function, caller, depth, wireStart+offset)
 }
 
 func (w *wire) name(name string) *wire {
@@ -101,16 +108,16 @@ func TestDecode(t *testing.T) {
 	copy(w.bytes[offsetCommand:], "ping")
 	w.entry(packetPathEntryKindENTRY_PLACE, 3, 4026531840, 0, 1).name("veth0")
 	w.entry(packetPathEntryKindENTRY_SIZE, 84, 9, 0, 0)
-	w.entry(packetPathEntryKindENTRY_HOP, 0x100, 0x300, 0, 0)
+	w.hop(packetPathEntryKindENTRY_HOP, 0x100, 0x300, 0, 0)
 	w.entry(packetPathEntryKindENTRY_SIZE, 64, 9, 0, 0)
-	w.entry(packetPathEntryKindENTRY_HOP_NEW_STACK, 0x200, 0x100, 1, 250)
+	w.hop(packetPathEntryKindENTRY_HOP_NEW_STACK, 0x200, 0x100, 1, 250)
 	w.entry(packetPathEntryKindENTRY_RETURN, 0, 3, 1, 0)
-	w.entry(packetPathEntryKindENTRY_HOP, 1, 0, 0, 260)
+	w.hop(packetPathEntryKindENTRY_HOP, 1, 0, 0, 260)
 	r, err := testDecoder().decode(w.bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.ID != 7 || r.Duration != 250 || r.Start != time.Unix(1, 1000) || r.Lost == "" || r.More || r.Outcome != journey.Delivered || r.Drop != nil {
+	if r.ID != 7 || r.Duration != 250 || !r.Start.Equal(time.Unix(1, wireStart)) || r.Lost == "" || r.More || r.Outcome != journey.Delivered || r.Drop != nil {
 		t.Errorf("header: %+v", r)
 	}
 	if r.Process == nil || *r.Process != (journey.Process{PID: 42, Command: "ping"}) {
@@ -174,7 +181,7 @@ func TestDecodeParent(t *testing.T) {
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	whole := newWire(0).entry(packetPathEntryKindENTRY_HOP, 0x100, 0, 0, 0).bytes
+	whole := newWire(0).hop(packetPathEntryKindENTRY_HOP, 0x100, 0, 0, 0).bytes
 	for name, raw := range map[string][]byte{
 		"nothing":            nil,
 		"half a header":      whole[:recordHeader/2],
@@ -196,7 +203,7 @@ func TestDecodeRefuses(t *testing.T) {
 
 // FuzzDecode feeds the decoder and all behind it what no kernel sends.
 func FuzzDecode(f *testing.F) {
-	f.Add(newWire(packetPathRecordFlagRECORD_MORE).entry(packetPathEntryKindENTRY_HOP, 1, 2, 1, 5).bytes)
+	f.Add(newWire(packetPathRecordFlagRECORD_MORE).hop(packetPathEntryKindENTRY_HOP, 1, 2, 1, 5).bytes)
 	f.Add(newWire(0).entry(packetPathEntryKindENTRY_PLACE, 1, 2, 0, 0).name("lo").bytes)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		d := testDecoder()
@@ -224,7 +231,7 @@ func BenchmarkJourney(b *testing.B) {
 	for i := range uint64(hops) {
 		d.names.functions[first+uint32(i%functions)] = fmt.Sprintf("function_%04d", i%functions)
 		caller := first + uint32((i+functions-1)%functions)
-		w.entry(packetPathEntryKindENTRY_HOP, first+uint32(i%functions), caller, i%4, 1000*i)
+		w.hop(packetPathEntryKindENTRY_HOP, first+uint32(i%functions), caller, i%4, 1000*i)
 	}
 	assembler := journey.NewAssembler()
 	b.SetBytes(int64(len(w.bytes)))

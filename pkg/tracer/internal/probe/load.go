@@ -25,6 +25,8 @@ const (
 	filterStub = "filter_frame"
 	// tracepointMark stands in the code where a tracepoint's number goes.
 	tracepointMark = 0x5ebacafe
+	// multiplierMark stands where the multiplier of the table goes.
+	multiplierMark = 0x5eba1e55
 	// countsSection holds nothing but function_counts.
 	countsSection = ".data.counts"
 
@@ -77,7 +79,7 @@ func (l *loading) prepare(want wanted) (*ebpf.CollectionSpec, error) {
 		if program.Type == ebpf.Tracing {
 			program.AttachTo = w.function
 		}
-		setNumber(program.Instructions, w.number)
+		setConstant(program.Instructions, tracepointMark, w.number)
 		if len(l.options.Filter) > 0 {
 			if program.Instructions, err = replaceFilter(program.Instructions, l.options.Filter); err != nil {
 				return nil, err
@@ -136,18 +138,18 @@ func (l *loading) configure(spec *ebpf.CollectionSpec) error {
 		Threshold:   o.Threshold,
 		RateLimit:   o.RateLimit,
 		Filtered:    flag(len(o.Filter) > 0),
-		DirectLoads: flag(l.hasFunction("bpf_rdonly_cast")), // 6.2, a35b9af4ec2c
+		DirectLoads: flag(l.loadsDirectly()),
 		DropEnds:    flag(l.source == SourceTracepoints),
 
 		Functions:       uint32(len(l.table.functions)),
 		LastCounts:      uint64(spec.Maps[countsSection].ValueSize) - functionCountSize,
-		SeesReturns:     flag(l.backend == BackendFsessionMulti),
+		SeesReturns:     flag(l.backend.seesReturns()),
+		FastPath:        flag(l.fast),
 		MasksInterrupts: flag(l.hasFunction("bpf_local_irq_save")), // 6.14
 
 		// Without every end, a rejection may outlive its packet.
 		NeverSettled: flag(o.NeverSettled || l.source == SourceTracepoints),
 	}
-	config.FastPath = config.DirectLoads & flag(l.fast)
 	if parts := l.symbols.Named(journey.PartsEnd); len(parts) == 1 {
 		config.Parts, config.PartsSize = parts[0].Address, l.symbols.Size(parts[0])
 	}
@@ -173,6 +175,9 @@ func flag(set bool) uint8 {
 	return 0
 }
 
+// loadsDirectly reports whether the kernel has bpf_rdonly_cast (6.2, a35b9af4ec2c).
+func (l *loading) loadsDirectly() bool { return l.hasFunction("bpf_rdonly_cast") }
+
 // hasFunction reports whether the kernel has a function that programs may call.
 func (l *loading) hasFunction(name string) bool {
 	spec, err := l.cache.Kernel()
@@ -183,9 +188,10 @@ func (l *loading) hasFunction(name string) bool {
 	return spec.TypeByName(name, &f) == nil
 }
 
-func setNumber(instructions asm.Instructions, number int32) {
+// setConstant puts the number in place of the mark.
+func setConstant(instructions asm.Instructions, mark uint32, number int32) {
 	for i := range instructions {
-		if instructions[i].OpCode.Class().IsALU() && uint32(instructions[i].Constant) == tracepointMark {
+		if instructions[i].OpCode.Class().IsALU() && uint32(instructions[i].Constant) == mark {
 			instructions[i].Constant = int64(number)
 		}
 	}

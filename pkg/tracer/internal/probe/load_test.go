@@ -96,7 +96,7 @@ func TestSetNumber(t *testing.T) {
 	if marks() == 0 {
 		t.Fatal("the program has no place for a number")
 	}
-	setNumber(program, 5)
+	setConstant(program, tracepointMark, 5)
 	if n := marks(); n != 0 {
 		t.Errorf("%d places are left", n)
 	}

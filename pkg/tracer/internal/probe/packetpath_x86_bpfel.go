@@ -76,6 +76,13 @@ type packetPathFunctionCount struct {
 	Durations  [14]uint64
 }
 
+type packetPathFunctionFlag uint32
+
+const (
+	packetPathFunctionFlagFUNCTION_QUEUES  packetPathFunctionFlag = 1
+	packetPathFunctionFlagFUNCTION_SPECIAL packetPathFunctionFlag = 128
+)
+
 type packetPathFunctionRole struct {
 	_           structs.HostLayout
 	Life        uint8
@@ -86,10 +93,10 @@ type packetPathFunctionRole struct {
 
 type packetPathFunctionRow struct {
 	_       structs.HostLayout
-	Address uint32
-	Index   uint16
+	Index   uint32
+	Padding uint16
 	Outcome uint8
-	Queues  uint8
+	Flags   uint8
 }
 
 type packetPathKeep uint32
@@ -281,13 +288,13 @@ const (
 	packetPathVarFunctionRows                = "function_rows"
 	packetPathVarKeepBucketLayout            = "keep_bucket_layout"
 	packetPathVarKeepEntryKind               = "keep_entry_kind"
+	packetPathVarKeepFunctionFlag            = "keep_function_flag"
 	packetPathVarKeepKeep                    = "keep_keep"
 	packetPathVarKeepLife                    = "keep_life"
 	packetPathVarKeepLoss                    = "keep_loss"
 	packetPathVarKeepOutcome                 = "keep_outcome"
 	packetPathVarKeepRecord                  = "keep_record"
 	packetPathVarKeepRecordFlag              = "keep_record_flag"
-	packetPathVarMultiplier                  = "multiplier"
 	packetPathVarRateSecond                  = "rate_second"
 	packetPathVarRateUsed                    = "rate_used"
 	packetPathVarRecording                   = "recording"
@@ -396,13 +403,13 @@ type packetPathVariableSpecs struct {
 	FunctionRows     *ebpf.VariableSpec `ebpf:"function_rows"`
 	KeepBucketLayout *ebpf.VariableSpec `ebpf:"keep_bucket_layout"`
 	KeepEntryKind    *ebpf.VariableSpec `ebpf:"keep_entry_kind"`
+	KeepFunctionFlag *ebpf.VariableSpec `ebpf:"keep_function_flag"`
 	KeepKeep         *ebpf.VariableSpec `ebpf:"keep_keep"`
 	KeepLife         *ebpf.VariableSpec `ebpf:"keep_life"`
 	KeepLoss         *ebpf.VariableSpec `ebpf:"keep_loss"`
 	KeepOutcome      *ebpf.VariableSpec `ebpf:"keep_outcome"`
 	KeepRecord       *ebpf.VariableSpec `ebpf:"keep_record"`
 	KeepRecordFlag   *ebpf.VariableSpec `ebpf:"keep_record_flag"`
-	Multiplier       *ebpf.VariableSpec `ebpf:"multiplier"`
 	RateSecond       *ebpf.VariableSpec `ebpf:"rate_second"`
 	RateUsed         *ebpf.VariableSpec `ebpf:"rate_used"`
 	Recording        *ebpf.VariableSpec `ebpf:"recording"`
@@ -468,13 +475,13 @@ type packetPathVariables struct {
 	FunctionRows     *ebpf.Variable `ebpf:"function_rows"`
 	KeepBucketLayout *ebpf.Variable `ebpf:"keep_bucket_layout"`
 	KeepEntryKind    *ebpf.Variable `ebpf:"keep_entry_kind"`
+	KeepFunctionFlag *ebpf.Variable `ebpf:"keep_function_flag"`
 	KeepKeep         *ebpf.Variable `ebpf:"keep_keep"`
 	KeepLife         *ebpf.Variable `ebpf:"keep_life"`
 	KeepLoss         *ebpf.Variable `ebpf:"keep_loss"`
 	KeepOutcome      *ebpf.Variable `ebpf:"keep_outcome"`
 	KeepRecord       *ebpf.Variable `ebpf:"keep_record"`
 	KeepRecordFlag   *ebpf.Variable `ebpf:"keep_record_flag"`
-	Multiplier       *ebpf.Variable `ebpf:"multiplier"`
 	RateSecond       *ebpf.Variable `ebpf:"rate_second"`
 	RateUsed         *ebpf.Variable `ebpf:"rate_used"`
 	Recording        *ebpf.Variable `ebpf:"recording"`

@@ -43,7 +43,7 @@ func (c *selection) plan(backend Backend, trampolines bool) *plan {
 		switch traceable := t.traceable(ambiguous); {
 		case traceable && trampolines && t.loneKind() != "" && (returns || t.life == journey.Ends || t.life == journey.Makes):
 			p.lone = append(p.lone, t)
-		case backend == BackendFsessionMulti && journey.TellsCaller(t.symbol.Name):
+		case backend.seesReturns() && journey.TellsCaller(t.symbol.Name):
 			p.kprobed = append(p.kprobed, t)
 		case traceable && shared:
 			p.traced = append(p.traced, t)
@@ -91,8 +91,8 @@ func (a *attachments) attachPlan(ctx context.Context, programs map[string]*ebpf.
 	if err != nil {
 		return err
 	}
-	attachType, _ := backend.tracingMulti()
-	refused, err := a.attachTracingMulti(ctx, programs, attachType, p.traced, progress)
+	how, _ := backend.tracingMulti()
+	refused, err := a.attachTracingMulti(ctx, programs, how.attachType, p.traced, progress)
 	if err != nil {
 		return err
 	}

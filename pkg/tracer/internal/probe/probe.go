@@ -108,7 +108,7 @@ func (p *Probe) attachFunctions(ctx context.Context, known *facts, backend Backe
 	if err := p.attached.attachPlan(ctx, p.collection.Programs, plan, backend, progress); err != nil {
 		return err
 	}
-	if backend == BackendFsessionMulti {
+	if backend.seesReturns() {
 		if err := p.names.readTrampolines(plan.traced); err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func tracepointProgram(t kernel.Tracepoint, all []kernel.Tracepoint) (program, m
 func (p *Probe) load(ctx context.Context, cache *btf.Cache, want wanted, source Source, backend Backend) error {
 	l := &loading{
 		options: p.options, cache: cache, symbols: p.names.symbols, table: p.table, source: source, backend: backend,
-		fast: source == SourceFunctions && backend != BackendFsessionMulti && !p.options.noFastPath,
+		fast: source == SourceFunctions && !backend.seesReturns() && !p.options.noFastPath,
 	}
 	err := p.loadBy(ctx, l, want)
 	if refused := (*ebpf.VerifierError)(nil); l.fast && errors.As(err, &refused) {
@@ -225,7 +225,8 @@ func (p *Probe) loadBy(ctx context.Context, l *loading, want wanted) error {
 	for _, program := range spec.Programs {
 		switch {
 		case program.Type == ebpf.Tracing && program.AttachTo == "":
-			program.AttachType, _ = l.backend.tracingMulti()
+			how, _ := l.backend.tracingMulti()
+			program.AttachType = how.attachType
 		case program.Type == ebpf.Kprobe && l.backend == BackendKprobe:
 			program.AttachType = ebpf.AttachNone
 		}

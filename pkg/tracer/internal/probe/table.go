@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 
@@ -28,6 +29,7 @@ type table struct {
 const (
 	functionRows  = 8192
 	displacements = 2048
+	rowSize       = uint32(unsafe.Sizeof(packetPathFunctionRow{}))
 	// maxFunctions is how full the rows may be: beyond, a perfect hash takes
 	// long to find.
 	maxFunctions = functionRows * 3 / 4
@@ -40,18 +42,14 @@ func newTable(functions map[uint32]string) (*table, error) {
 		return nil, fmt.Errorf("%d functions to attach to, and at most %d can be told apart: choose fewer by name", len(functions), maxFunctions)
 	}
 	t := &table{}
-	index := make(map[string]uint16)
-	rows := make([]packetPathFunctionRow, 0, len(functions))
+	index := make(map[string]int)
+	rows := make([]addressedRow, 0, len(functions))
 	for address, name := range functions {
 		if _, known := index[name]; !known {
-			index[name] = uint16(len(t.functions))
+			index[name] = len(t.functions)
 			t.functions = append(t.functions, name)
 		}
-		row := packetPathFunctionRow{Address: address, Index: index[name], Queues: flag(journey.Queues(name))}
-		if outcome, ok := journey.Evidence(name); ok {
-			row.Outcome = uint8(outcome) + 1
-		}
-		rows = append(rows, row)
+		rows = append(rows, addressedRow{address, newRow(name, index[name])})
 	}
 	// Of random multipliers more than nine in ten serve.
 	const tries = 100
@@ -64,15 +62,34 @@ func newTable(functions map[uint32]string) (*table, error) {
 	return nil, fmt.Errorf("no perfect hash of %d functions found", len(functions))
 }
 
+// addressedRow is the row of the function whose address has this low word.
+type addressedRow struct {
+	address uint32
+	row     packetPathFunctionRow
+}
+
+// newRow says what the function means whose counts come at this index.
+func newRow(name string, index int) packetPathFunctionRow {
+	row := packetPathFunctionRow{Index: uint32(index)}
+	if outcome, ok := journey.Evidence(name); ok {
+		row.Outcome = uint8(outcome) + 1
+		row.Flags = uint8(packetPathFunctionFlagFUNCTION_SPECIAL)
+	}
+	if journey.Queues(name) {
+		row.Flags = uint8(packetPathFunctionFlagFUNCTION_SPECIAL | packetPathFunctionFlagFUNCTION_QUEUES)
+	}
+	return row
+}
+
 // place gives every row a place of its own, those with the most rivals first.
-func (t *table) place(rows []packetPathFunctionRow, multiplier uint32) bool {
+func (t *table) place(rows []addressedRow, multiplier uint32) bool {
 	clear(t.rows[:])
 	clear(t.displacements[:])
 	t.multiplier = multiplier
-	groups := make([][]packetPathFunctionRow, displacements)
-	for _, row := range rows {
-		group := row.Address * multiplier >> 21
-		groups[group] = append(groups[group], row)
+	groups := make([][]addressedRow, displacements)
+	for _, r := range rows {
+		group := r.address * multiplier >> 21
+		groups[group] = append(groups[group], r)
 	}
 	order := make([]int, displacements)
 	for i := range order {
@@ -90,11 +107,11 @@ func (t *table) place(rows []packetPathFunctionRow, multiplier uint32) bool {
 
 // placeGroup finds the displacement by which all rows of a group hit places that
 // are free.
-func (t *table) placeGroup(rows []packetPathFunctionRow, group int, taken []bool) bool {
+func (t *table) placeGroup(rows []addressedRow, group int, taken []bool) bool {
 	for displacement := range uint32(functionRows) {
 		places := make([]uint32, 0, len(rows))
-		for _, row := range rows {
-			place := (row.Address*t.multiplier>>8 ^ displacement) & (functionRows - 1)
+		for _, r := range rows {
+			place := (r.address*t.multiplier>>8 ^ displacement) & (functionRows - 1)
 			if taken[place] || slices.Contains(places, place) {
 				break
 			}
@@ -103,10 +120,10 @@ func (t *table) placeGroup(rows []packetPathFunctionRow, group int, taken []bool
 		if len(places) < len(rows) {
 			continue
 		}
-		t.displacements[group] = uint16(displacement)
+		t.displacements[group] = uint16(displacement * rowSize)
 		for i, place := range places {
 			taken[place] = true
-			t.rows[place] = rows[i]
+			t.rows[place] = rows[i].row
 		}
 		return true
 	}
@@ -122,17 +139,20 @@ func (t *table) setRoles(targets []target) {
 	}
 }
 
-// placeOf is row_index() of bpf/function.h.
+// placeOf is the index of the row that row_offset() of bpf/function.h finds.
 func (t *table) placeOf(address uint32) uint32 {
 	hash := address * t.multiplier
-	return (hash>>8 ^ uint32(t.displacements[hash>>21])) & (functionRows - 1)
+	return (hash>>8 ^ uint32(t.displacements[hash>>21])/rowSize) & (functionRows - 1)
 }
 
 // store puts the table into the programs.
 func (t *table) store(spec *ebpf.CollectionSpec) error {
+	for _, program := range spec.Programs {
+		setConstant(program.Instructions, multiplierMark, int32(t.multiplier))
+	}
 	for name, value := range map[string]any{
 		packetPathVarFunctionRows: &t.rows, packetPathVarFunctionRoles: &t.roles,
-		packetPathVarDisplacements: &t.displacements, packetPathVarMultiplier: t.multiplier,
+		packetPathVarDisplacements: &t.displacements,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("tell the eBPF programs their functions: %w", err)

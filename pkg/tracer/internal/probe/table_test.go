@@ -24,10 +24,15 @@ func TestEveryFunctionHasARowOfItsOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		places := make(map[uint32]uint32, n)
 		for address, name := range functions {
-			row := table.find(address)
-			if row.Address != address || table.functions[row.Index] != name {
-				t.Fatalf("of %d: %#x is %q, want %q", n, row.Address, table.functions[row.Index], name)
+			place := table.placeOf(address)
+			if other, taken := places[place]; taken {
+				t.Fatalf("of %d: %#x has the row of %#x", n, address, other)
+			}
+			places[place] = address
+			if got := table.functions[table.rows[place].Index]; got != name {
+				t.Fatalf("of %d: %#x is %q, want %q", n, address, got, name)
 			}
 		}
 		if got, want := len(table.functions), (n+1)/2; got != want {
@@ -42,12 +47,14 @@ func TestRowsSayWhatAFunctionMeans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const special, queues = 0x80, 0x01
 	want := map[uint32]packetPathFunctionRow{
-		1: {Outcome: uint8(journey.Transmitted) + 1}, 2: {Outcome: uint8(journey.Consumed) + 1}, 3: {Queues: 1}, 4: {},
+		1: {Outcome: uint8(journey.Transmitted) + 1, Flags: special}, 2: {Outcome: uint8(journey.Consumed) + 1, Flags: special},
+		3: {Flags: special | queues}, 4: {},
 	}
 	for address, w := range want {
-		if got := table.find(address); got.Outcome != w.Outcome || got.Queues != w.Queues {
-			t.Errorf("%s: outcome %d, queues %d, want %d, %d", functions[address], got.Outcome, got.Queues, w.Outcome, w.Queues)
+		if got := table.find(address); got.Outcome != w.Outcome || got.Flags != w.Flags {
+			t.Errorf("%s: outcome %d, flags %#x, want %d, %#x", functions[address], got.Outcome, got.Flags, w.Outcome, w.Flags)
 		}
 	}
 }

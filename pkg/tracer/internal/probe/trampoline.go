@@ -15,27 +15,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The attach types of one link to the entries of many functions, or to their entries and
-// returns (7.2). cilium/ebpf does not know them.
-const (
-	attachTraceFentryMulti   = ebpf.AttachType(59)
-	attachTraceFsessionMulti = ebpf.AttachType(61)
-)
-
-// tracingMulti is the attach type of a backend that has many functions share a
-// trampoline, ok false for the others.
-func (b Backend) tracingMulti() (attachType ebpf.AttachType, ok bool) {
-	switch b {
-	case BackendFentryMulti:
-		return attachTraceFentryMulti, true
-	case BackendFsessionMulti:
-		return attachTraceFsessionMulti, true
-	}
-	return ebpf.AttachNone, false
+// tracing is an attach type by which many functions share a trampoline (7.2).
+// cilium/ebpf does not know these.
+type tracing struct {
+	attachType  ebpf.AttachType
+	name        string // in the kernel's enum
+	seesReturns bool
 }
 
-// hasAttachType asks the kernel's own enum of attach types.
-func hasAttachType(cache *btf.Cache, name string, attachType ebpf.AttachType) bool {
+// tracingMulti is how the backend attaches, ok false for those that have no trampolines.
+func (b Backend) tracingMulti() (how tracing, ok bool) {
+	switch b {
+	case BackendFentryMulti:
+		return tracing{attachType: 59, name: "BPF_TRACE_FENTRY_MULTI"}, true
+	case BackendFsessionMulti:
+		return tracing{attachType: 61, name: "BPF_TRACE_FSESSION_MULTI", seesReturns: true}, true
+	}
+	return tracing{}, false
+}
+
+func (b Backend) seesReturns() bool {
+	how, _ := b.tracingMulti()
+	return how.seesReturns
+}
+
+// known asks the kernel's own enum of attach types.
+func (how tracing) known(cache *btf.Cache) bool {
 	spec, err := cache.Kernel()
 	if err != nil {
 		return false
@@ -45,7 +50,7 @@ func hasAttachType(cache *btf.Cache, name string, attachType ebpf.AttachType) bo
 		return false
 	}
 	return slices.ContainsFunc(types.Values, func(v btf.EnumValue) bool {
-		return v.Name == name && v.Value == uint64(attachType)
+		return v.Name == how.name && v.Value == uint64(how.attachType)
 	})
 }
 
