@@ -81,8 +81,8 @@ func parse(args []string, out io.Writer) (*settings, error) {
 }
 
 func addTracerFlags(app *kingpin.Application, c *tracer.Config) {
-	app.Flag("probe.source", "Where hops come from: auto, functions or tracepoints.").
-		Default("auto").SetValue(&choice{"probe.source", []string{"auto", "functions", "tracepoints"}, &c.Source})
+	app.Flag("probe.source", "Where hops come from: auto, functions, tracepoints or drops.").
+		Default("auto").SetValue(&choice{"probe.source", []string{"auto", "functions", "tracepoints", "drops"}, &c.Source})
 	app.Flag("probe.backend", "How functions are attached: auto, fentry-multi, fsession-multi, kprobe-multi or kprobe.").
 		Default("auto").SetValue(&choice{"probe.backend", []string{"auto", "fentry-multi", "fsession-multi", "kprobe-multi", "kprobe"}, &c.Backend})
 	app.Flag("probe.functions", "Attach only functions whose whole name matches this regular expression.").

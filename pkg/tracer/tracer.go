@@ -27,7 +27,7 @@ import (
 // Config says what to attach to and which packets to follow. Its zero value
 // follows every packet by the best mechanism the kernel has.
 type Config struct {
-	Source     string // auto (also ""), functions, tracepoints
+	Source     string // auto (also ""), functions, tracepoints, drops
 	Backend    string // auto (also ""), fentry-multi, fsession-multi, kprobe-multi, kprobe
 	Functions  string // regular expression on whole function names, "" for all
 	Modules    []string
@@ -210,10 +210,10 @@ func (c *Config) setSource(o *probe.Options) error {
 		return fmt.Errorf("max hops %d: must be from 1 to %d", c.MaxHops, uint32(math.MaxUint32))
 	case c.Timeout < 0:
 		return fmt.Errorf("timeout %v: must be above zero", c.Timeout)
-	case o.Source == probe.SourceTracepoints && o.Backend != probe.BackendAuto:
-		return fmt.Errorf("backend %s attaches to functions: it does not go with source tracepoints", o.Backend)
-	case o.Source == probe.SourceTracepoints && (c.Functions != "" || len(c.Modules) > 0 || c.AllModules):
-		return errors.New("a choice of functions or modules does not go with source tracepoints")
+	case !o.Source.MayHaveFunctions() && o.Backend != probe.BackendAuto:
+		return fmt.Errorf("backend %s attaches to functions: it does not go with source %s", o.Backend, o.Source)
+	case !o.Source.MayHaveFunctions() && (c.Functions != "" || len(c.Modules) > 0 || c.AllModules):
+		return fmt.Errorf("a choice of functions or modules does not go with source %s", o.Source)
 	case c.AllModules && len(c.Modules) > 0:
 		return errors.New("all modules and a list of modules do not go together")
 	}

@@ -48,6 +48,7 @@ func TestUsageErrors(t *testing.T) {
 		"netns":                 {Config{Netns: "no-such-netns"}, "no-such-netns"},
 		"interface":             {Config{Interface: "a-name-that-is-too-long"}, "at most 15"},
 		"tracepoints, backend":  {Config{Source: "tracepoints", Backend: "kprobe"}, "does not go with source tracepoints"},
+		"drops, function":       {Config{Source: "drops", Functions: "ip_.*"}, "does not go with source drops"},
 		"tracepoints, function": {Config{Source: "tracepoints", Functions: "ip_.*"}, "does not go with source tracepoints"},
 		"all and some modules":  {Config{AllModules: true, Modules: []string{"veth"}}, "do not go together"},
 		"negative hops":         {Config{MaxHops: -1}, "max hops -1"},

@@ -126,6 +126,7 @@ func allTracers() []tracer {
 		{"skbpath, tracepoints, matching", "skbpath", "--probe.source=tracepoints --print=json icmp or udp"},
 		{"skbpath, tracepoints, only counted", "skbpath", "--probe.source=tracepoints --print=none icmp or udp"},
 		{"skbpath, tracepoints, not matching", "skbpath", "--probe.source=tracepoints --print=json tcp port 9"},
+		{"skbpath, drops alone", "skbpath", "--probe.source=drops --print=json icmp or udp"},
 		{"pwru, matching", "pwru", "icmp or udp"},
 		{"pwru --filter-track-skb, matching", "pwru", "--filter-track-skb icmp or udp"},
 		{"pwru, not matching", "pwru", "tcp port 9"},

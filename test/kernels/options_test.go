@@ -29,6 +29,7 @@ func optionCases() []optionCase {
 	return []optionCase{
 		{name: "nat", args: "host 10.9.7.7", check: followedThroughNAT},
 		{name: "tracepoints", args: "--probe.source=tracepoints", check: tracepointsOnly},
+		{name: "drops", args: "--probe.source=drops", check: dropsOnly},
 		{name: "functions", args: "--probe.all-kmods '--probe.functions=ip_.*|br_.*'", check: chosenFunctionsOnly},
 		{name: "fragments", args: "--filter.interface=west udp", check: laterFragmentHasNoPorts},
 		{
@@ -109,6 +110,20 @@ func followedThroughNAT(t *testing.T, _ string, all []*journey) {
 			t.Errorf("does not match the filter: %s", j)
 		}
 	}
+}
+
+// dropsOnly: of what is dropped it says why, where and of which flow, and of all else nothing.
+func dropsOnly(t *testing.T, _ string, all []*journey) {
+	for _, j := range all {
+		if j.Outcome != "dropped" || len(j.Hops) != 1 || j.Hops[0].Function != "skb:kfree_skb" {
+			t.Fatalf("is no drop alone: %s", j)
+		}
+	}
+	dropped := claim{
+		transport: "icmp", from: "10.1.3.1", to: "10.1.3.2", min: 3, max: 3, path: []string{"skb:kfree_skb"}, whole: true,
+		drop: &drop{Reason: "NETFILTER_DROP", Subsystem: "core", Function: "nft_do_chain"},
+	}
+	dropped.check(t, all)
 }
 
 func tracepointsOnly(t *testing.T, _ string, all []*journey) {

@@ -45,7 +45,11 @@ func usageCases() []usageCase {
 		},
 		{name: "vsock", command: overVsock, status: "0", output: `^HTTP/1\.0 200 OK\r\n(?s:.*)\nskbpath is healthy\.\n$`},
 		{name: "unknown-flag", command: run + "--no-such-flag", status: usage, errorLine: `unknown long flag '--no-such-flag'`},
-		{name: "unknown-source", command: run + "--probe.source=magic", status: usage, errorLine: `--probe\.source must be one of auto,functions,tracepoints, got 'magic'`},
+		{
+			name: "check-drops", command: "skbpath --check --probe.source=drops", status: "0", patience: 90 * time.Second,
+			output: `^source +drops\nattached +1\nrefused +0\n`,
+		},
+		{name: "unknown-source", command: run + "--probe.source=magic", status: usage, errorLine: `--probe\.source must be one of auto,functions,tracepoints,drops, got 'magic'`},
 		{name: "filter-token", command: run + "'host 10.0.0.2 nad icmp'", status: usage, errorLine: `"host 10\.0\.0\.2 nad icmp": syntax error at "nad" \(column 15\)`},
 		{name: "filter-end", command: run + "'host 10.0.0.2 and'", status: usage, errorLine: `the expression ends too early`},
 		{name: "tracepoints-by-kprobe", command: run + "--probe.source=tracepoints --probe.backend=kprobe", status: usage, errorLine: `kprobe .*tracepoints`},

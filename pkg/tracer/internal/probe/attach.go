@@ -243,11 +243,14 @@ func chooseBackend(asked Backend, cache *btf.Cache) (Backend, error) {
 	return BackendKprobe, nil
 }
 
+// dropTracepoint sees every packet that is dropped.
+const dropTracepoint = "kfree_skb"
+
 // dropProgram returns the program for the tracepoint skb:kfree_skb as this
 // kernel has it.
 func dropProgram(tracepoints []kernel.Tracepoint) (string, bool) {
 	for _, t := range tracepoints {
-		if t.Name == "kfree_skb" {
+		if t.Name == dropTracepoint {
 			if t.Count >= 3 {
 				return packetPathProgTracepointKfreeSkb, true
 			}

@@ -28,7 +28,7 @@ func readFacts(source Source) (*facts, error) {
 	}
 	symbols := sync.OnceValues(kernel.ReadSymbols)
 	go func() { _, _ = symbols() }() // the result is asked for again, below
-	if source != SourceTracepoints {
+	if source.MayHaveFunctions() {
 		go func() { _, _ = known.attachable() }() // and by selectFunctions()
 	}
 	var err error

@@ -139,7 +139,7 @@ func (l *loading) configure(spec *ebpf.CollectionSpec) error {
 		RateLimit:   o.RateLimit,
 		Filtered:    flag(len(o.Filter) > 0),
 		DirectLoads: flag(l.loadsDirectly()),
-		DropEnds:    flag(l.source == SourceTracepoints),
+		DropEnds:    flag(l.source != SourceFunctions),
 
 		Functions:       uint32(len(l.table.functions)),
 		LastCounts:      uint64(spec.Maps[countsSection].ValueSize) - functionCountSize,
@@ -148,7 +148,7 @@ func (l *loading) configure(spec *ebpf.CollectionSpec) error {
 		MasksInterrupts: flag(l.hasFunction("bpf_local_irq_save")), // 6.14
 
 		// Without every end, a rejection may outlive its packet.
-		NeverSettled: flag(o.NeverSettled || l.source == SourceTracepoints),
+		NeverSettled: flag(o.NeverSettled || l.source != SourceFunctions),
 	}
 	if parts := l.symbols.Named(journey.PartsEnd); len(parts) == 1 {
 		config.Parts, config.PartsSize = parts[0].Address, l.symbols.Size(parts[0])

@@ -15,12 +15,19 @@ import (
 // Source is where hops come from.
 type Source string
 
-// The sources. Tracepoints need no kprobes in the kernel.
+// The sources. Tracepoints need no kprobes in the kernel; of drops there is one.
 const (
 	SourceAuto        Source = "auto"
 	SourceFunctions   Source = "functions"
 	SourceTracepoints Source = "tracepoints"
+	SourceDrops       Source = "drops"
 )
+
+// MayHaveFunctions reports whether functions are attached, or nothing but tracepoints.
+func (s Source) MayHaveFunctions() bool { return s == SourceAuto || s == SourceFunctions }
+
+// has reports whether the source has hops at a tracepoint.
+func (s Source) has(tracepoint string) bool { return s != SourceDrops || tracepoint == dropTracepoint }
 
 // Backend is the mechanism that attaches to functions.
 type Backend string

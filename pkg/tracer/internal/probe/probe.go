@@ -70,7 +70,7 @@ func Open(ctx context.Context, o *Options) (p *Probe, err error) {
 // attach takes the source asked for; auto falls back from functions to
 // tracepoints where the kernel has no kprobes.
 func (p *Probe) attach(ctx context.Context, known *facts) error {
-	if p.options.Source != SourceTracepoints {
+	if p.options.Source.MayHaveFunctions() {
 		backend, err := chooseBackend(p.options.Backend, known.cache)
 		if err == nil {
 			return p.attachFunctions(ctx, known, backend)
@@ -79,8 +79,9 @@ func (p *Probe) attach(ctx context.Context, known *facts) error {
 			return fmt.Errorf("source functions: %w", err)
 		}
 		p.options.Log.Info("tracing tracepoints instead of functions", "because", err)
+		return p.attachTracepoints(ctx, known, SourceTracepoints)
 	}
-	return p.attachTracepoints(ctx, known)
+	return p.attachTracepoints(ctx, known, p.options.Source)
 }
 
 func (p *Probe) attachFunctions(ctx context.Context, known *facts, backend Backend) error {
@@ -118,7 +119,7 @@ func (p *Probe) attachFunctions(ctx context.Context, known *facts, backend Backe
 		Skipped: append(chosen.skipped, p.attached.skipped...),
 	}
 	if hasDrop {
-		p.attached.attachTracepoint("kfree_skb", p.collection.Programs[drop])
+		p.attached.attachTracepoint(dropTracepoint, p.collection.Programs[drop])
 	}
 	p.report.Refused = p.attached.refused
 	return nil
@@ -145,7 +146,7 @@ func (p *Probe) loadFunctions(ctx context.Context, cache *btf.Cache, chosen *sel
 	return load(false)
 }
 
-func (p *Probe) attachTracepoints(ctx context.Context, known *facts) (err error) {
+func (p *Probe) attachTracepoints(ctx context.Context, known *facts, source Source) (err error) {
 	want := make(wanted)
 	want.add(packetPathProgExpireBucket)
 	attach := make(map[string]string) // program to tracepoint
@@ -153,6 +154,9 @@ func (p *Probe) attachTracepoints(ctx context.Context, known *facts) (err error)
 		p.options.Log.Warn("tracepoints are named without their subsystems", "err", err)
 	}
 	for _, t := range known.tracepoints {
+		if !source.has(t.Name) {
+			continue
+		}
 		from, miss := tracepointProgram(t, known.tracepoints)
 		if miss != "" {
 			p.report.Skipped = append(p.report.Skipped, Miss{t.Name, miss})
@@ -163,12 +167,12 @@ func (p *Probe) attachTracepoints(ctx context.Context, known *facts) (err error)
 		attach[program] = t.Name
 	}
 	if len(attach) == 0 {
-		return errors.New("no raw tracepoint of this kernel has an skb (CONFIG_TRACEPOINTS)")
+		return fmt.Errorf("source %s: this kernel has no such raw tracepoint with an skb (CONFIG_TRACEPOINTS)", source)
 	}
 	if p.table, err = newTable(p.names.tracepointsByNumber()); err != nil {
 		return err
 	}
-	if err := p.load(ctx, known.cache, want, SourceTracepoints, ""); err != nil {
+	if err := p.load(ctx, known.cache, want, source, ""); err != nil {
 		return err
 	}
 	for program, tracepoint := range attach {
@@ -177,7 +181,7 @@ func (p *Probe) attachTracepoints(ctx context.Context, known *facts) (err error)
 		}
 		p.attached.attachTracepoint(tracepoint, p.collection.Programs[program])
 	}
-	p.report.Source = SourceTracepoints
+	p.report.Source = source
 	p.report.Attached = p.attached.count
 	p.report.Refused = p.attached.refused
 	return nil
@@ -187,7 +191,7 @@ func (p *Probe) attachTracepoints(ctx context.Context, known *facts) (err error)
 // attached.
 func tracepointProgram(t kernel.Tracepoint, all []kernel.Tracepoint) (program, miss string) {
 	switch {
-	case t.Name == "kfree_skb":
+	case t.Name == dropTracepoint:
 		program, _ = dropProgram(all)
 	case t.Name == "consume_skb":
 		program = packetPathProgTracepointConsumeSkb
