@@ -53,21 +53,22 @@ static __always_inline u64 fast_depth(const struct pt_regs *regs, struct journey
 	return depth;
 }
 
-/* Open a call at this depth, still without its function and time. */
-static __always_inline struct call *open_call(struct journey *j, u64 depth, u64 stack_pointer)
-{
-	struct call *call = (void *)j->calls + depth;
-
-	j->open = depth + CALL_SIZE;
-	call->stack_pointer = stack_pointer;
-	call->caller_while_open = load_low_word(stack_pointer);
-	return call;
-}
-
 /* Of the call just opened. Read back for the verifier, which would follow each from here on. */
 static __always_inline u32 depth_of_last(struct journey *j)
 {
 	return *(volatile u32 *)&j->open - CALL_SIZE;
+}
+
+/* Open a call at this depth, still without its function and time. */
+static __always_inline struct call *open_call(struct journey *j, u64 depth, u64 stack_pointer)
+{
+	struct call *call;
+
+	j->open = depth + CALL_SIZE;
+	call = call_at(j, depth_of_last(j));
+	call->stack_pointer = stack_pointer;
+	call->caller_while_open = load_low_word(stack_pointer);
+	return call;
 }
 
 /*

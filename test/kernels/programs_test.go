@@ -25,7 +25,7 @@ type guestTest struct {
 func guestTests() []guestTest {
 	return []guestTest{
 		{"filter", []string{"TestKernelAgreesWithReference", "TestVerdicts", "TestLongExpression"}}, // against the reference
-		{"probe", []string{"TestSeriesBounds", "TestPaths"}},
+		{"probe", []string{"TestSeriesBounds", "TestPaths", "TestVerifierWork"}},
 	}
 }
 
