@@ -80,5 +80,6 @@ func settingsFrom(getenv func(string) string) (settings, error) {
 func (s settings) limits() export.Limits {
 	l := export.DefaultLimits()
 	l.Hops = s.queueSpans
+	l.Journeys = max(l.Journeys, s.queueSpans/16) // few journeys have fewer hops
 	return l
 }

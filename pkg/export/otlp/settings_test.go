@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/skbpath/skbpath/pkg/export"
 )
 
 func environment(pairs ...string) func(string) string {
@@ -41,14 +43,18 @@ func TestEnabled(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	s, err := settingsFrom(environment())
-	if err != nil || s.batchSpans != 2048 || s.delay != time.Second || s.limits().Hops != 65536 {
+	if err != nil || s.batchSpans != 2048 || s.delay != time.Second || s.limits() != (export.Limits{Journeys: 4096, Hops: 65536}) {
 		t.Errorf("defaults: %+v, %v", s, err)
 	}
 	s, err = settingsFrom(environment(
 		"OTEL_BSP_MAX_QUEUE_SIZE", "10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5",
 		"OTEL_BSP_SCHEDULE_DELAY", "250", "OTEL_BSP_EXPORT_TIMEOUT", "7000"))
-	if err != nil || s.limits().Hops != 10 || s.batchSpans != 5 || s.delay != 250*time.Millisecond || s.exportTimeout != 7*time.Second {
+	if err != nil || s.limits() != (export.Limits{Journeys: 4096, Hops: 10}) || s.batchSpans != 5 || s.delay != 250*time.Millisecond || s.exportTimeout != 7*time.Second {
 		t.Errorf("set: %+v, %v", s, err)
+	}
+	s, err = settingsFrom(environment("OTEL_BSP_MAX_QUEUE_SIZE", "1600000"))
+	if err != nil || s.limits() != (export.Limits{Journeys: 100_000, Hops: 1_600_000}) {
+		t.Errorf("a long queue: %+v, %v", s.limits(), err)
 	}
 	for _, bad := range []string{"x", "-1", "0", "1.5"} {
 		_, err := settingsFrom(environment("OTEL_BSP_MAX_QUEUE_SIZE", bad))
