@@ -57,7 +57,7 @@ func run(t *testing.T, kernel string, scenarios []vm.Scenario, modules ...string
 func programs(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./load", "./empty")
+	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./load", "./empty", "./collector")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the guest's programs: %v\n%s", err, out)
@@ -68,7 +68,8 @@ func programs(t *testing.T) map[string]string {
 	}
 	return map[string]string{
 		"/bin/load": filepath.Join(dir, "load"), "/bin/empty": filepath.Join(dir, "empty"),
-		"/bin/skbpath": binary(t), "/bin/pwru": strings.TrimSpace(string(pwru)),
+		"/bin/collector": filepath.Join(dir, "collector"),
+		"/bin/skbpath":   binary(t), "/bin/pwru": strings.TrimSpace(string(pwru)),
 	}
 }
 

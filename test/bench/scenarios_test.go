@@ -97,6 +97,25 @@ done
 // tracer is a command line to compare, and the name of its row.
 type tracer struct{ row, program, arguments string }
 
+// rowExported is skbpath with a collector, which works on the same CPU. The queue has room
+// for all that comes, so that the cost is that of every journey.
+const rowExported = "skbpath, matching, exported by OTLP"
+
+const startCollector = `
+ip link set lo up
+collector &
+collector=$!
+export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 OTEL_BSP_MAX_QUEUE_SIZE=4000000
+`
+
+// collected is what the collector does meanwhile.
+const collected = `
+collector_ran() { cat /proc/$collector/task/*/schedstat | awk '{ ns += $1 } END { printf "%%.0f", ns }'; }
+ran=$(collector_ran)
+%s
+echo "whole collector $(($(collector_ran) - ran))"
+`
+
 // tracers are those that SKBPATH_BENCH_ROWS, a regular expression, names and that
 // the kernel lets run.
 func tracers(kernel string) []tracer {
@@ -113,6 +132,7 @@ func named(all []tracer) []tracer {
 func allTracers() []tracer {
 	return []tracer{
 		{"skbpath, matching", "skbpath", "--print=json icmp or udp"},
+		{rowExported, "skbpath", "--print=none icmp or udp"},
 		{"skbpath, one in 100 kept", "skbpath", "--print=json --journey.sample=1/100 icmp or udp"},
 		{"skbpath, nothing kept", "skbpath", "--print=json --journey.keep=slow:1h icmp or udp"},
 		{"skbpath, only counted", "skbpath", "--print=none icmp or udp"},
@@ -173,7 +193,11 @@ func scenarios(kernel string) []vm.Scenario {
 		if t.program == "skbpath" {
 			start, after = startSkbpath, scrape
 		}
-		all = append(all, scenario(t.row, network, fmt.Sprintf(start, t.arguments), inPath, whole, fmt.Sprintf(flood, floodPings), after))
+		collector, work := "", whole
+		if t.row == rowExported {
+			collector, work = startCollector, fmt.Sprintf(collected, whole)
+		}
+		all = append(all, scenario(t.row, network, collector, fmt.Sprintf(start, t.arguments), inPath, work, fmt.Sprintf(flood, floodPings), after))
 	}
 	return append(all,
 		scenario("pwru flood", network, fmt.Sprintf(strings.Replace(startPwru, "/dev/null", "/tmp/lines", 1), "icmp"),

@@ -55,10 +55,10 @@ func (m measurements) hits(row, kind string) float64 {
 }
 
 // whole is what a ping makes the CPU do in all, less what it does without
-// tracer and what the tracer does without packets.
+// tracer, what the tracer does without packets, and what a collector does.
 func (m measurements) whole(row string) float64 {
 	seconds := m.one(row, "whole elapsed") / m.one(row, "idle elapsed")
-	return (m.one(row, "whole busy") - m.one(row, "idle busy")*seconds - m.one(rowNone, "whole busy")) / wholePings
+	return (m.one(row, "whole busy") - m.one(row, "idle busy")*seconds - m.one(rowNone, "whole busy") - m.one(row, "whole collector")) / wholePings
 }
 
 // idle is the share of the CPU that a tracer takes with no packets to trace.
