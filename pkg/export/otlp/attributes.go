@@ -42,96 +42,98 @@ const (
 
 // position adds what keeps spans in order and in true length in viewers that
 // round to microseconds or stretch a parent over its children.
-func (s *span) position(sequence int, offset, duration time.Duration) {
-	s.integer(keySequence, int64(sequence))
-	s.integer(keyOffset, int64(offset))
-	s.integer(keyDuration, int64(duration))
+func (s span) position(sequence int, offset, duration time.Duration) span {
+	s = s.integer(keySequence, int64(sequence))
+	s = s.integer(keyOffset, int64(offset))
+	return s.integer(keyDuration, int64(duration))
 }
 
-func (s *span) journey(j *journey.Journey) {
-	s.text(keyJourneyID, journeyIDText(j.ID))
+func (s span) journey(j *journey.Journey) span {
+	s = s.text(keyJourneyID, journeyIDText(j.ID))
 	if j.ParentID != 0 {
-		s.text(keyParentID, journeyIDText(j.ParentID))
+		s = s.text(keyParentID, journeyIDText(j.ParentID))
 	}
-	s.known(keyLineage, j.Lineage.String())
-	s.text(keyOutcome, j.Outcome.String())
+	s = s.known(keyLineage, j.Lineage.String())
+	s = s.text(keyOutcome, j.Outcome.String())
 	if j.AbsorbedBy != 0 {
-		s.text(keyAbsorbedBy, journeyIDText(j.AbsorbedBy))
+		s = s.text(keyAbsorbedBy, journeyIDText(j.AbsorbedBy))
 	}
-	s.known(keyIncomplete, j.Incomplete)
-	s.flow(&j.Flow)
+	s = s.known(keyIncomplete, j.Incomplete)
+	s = s.flow(&j.Flow)
 	if p := j.Process; p != nil {
-		s.integer(semconv.ProcessPIDKey, int64(p.PID))
-		s.known(semconv.ProcessCommandKey, p.Command)
-		s.known(semconv.ContainerIDKey, p.Container)
-		s.known(semconv.K8SPodUIDKey, p.PodUID)
+		s = s.integer(semconv.ProcessPIDKey, int64(p.PID))
+		s = s.known(semconv.ProcessCommandKey, p.Command)
+		s = s.known(semconv.ContainerIDKey, p.Container)
+		s = s.known(semconv.K8SPodUIDKey, p.PodUID)
 	}
 	if j.Drop != nil {
-		s.drop(j.Drop)
+		s = s.drop(j.Drop)
 	}
-	s.position(0, 0, j.Duration)
+	return s.position(0, 0, j.Duration)
 }
 
-func (s *span) flow(f *journey.Flow) {
-	s.known(semconv.NetworkTypeKey, f.NetworkType)
-	s.known(semconv.NetworkTransportKey, f.Transport)
+func (s span) flow(f *journey.Flow) span {
+	s = s.known(semconv.NetworkTypeKey, f.NetworkType)
+	s = s.known(semconv.NetworkTransportKey, f.Transport)
 	if f.Source.Address.IsValid() {
-		s.text(semconv.SourceAddressKey, f.Source.Address.String())
+		s = s.text(semconv.SourceAddressKey, f.Source.Address.String())
 	}
 	if f.Source.Port != 0 {
-		s.integer(semconv.SourcePortKey, int64(f.Source.Port))
+		s = s.integer(semconv.SourcePortKey, int64(f.Source.Port))
 	}
 	if f.Destination.Address.IsValid() {
-		s.text(semconv.DestinationAddressKey, f.Destination.Address.String())
+		s = s.text(semconv.DestinationAddressKey, f.Destination.Address.String())
 	}
 	if f.Destination.Port != 0 {
-		s.integer(semconv.DestinationPortKey, int64(f.Destination.Port))
+		s = s.integer(semconv.DestinationPortKey, int64(f.Destination.Port))
 	}
 	if f.VLAN != 0 {
-		s.integer(keyVLAN, int64(f.VLAN))
+		s = s.integer(keyVLAN, int64(f.VLAN))
 	}
 	if f.Fragment {
-		s.flag(keyFragment, true)
+		s = s.flag(keyFragment, true)
 	}
+	return s
 }
 
 // drop adds why and where a packet was dropped. error.type takes the
 // conventions' word for "unknown" on kernels that give no reason.
-func (s *span) drop(d *journey.Drop) {
-	s.text(semconv.ErrorTypeKey, cmp.Or(d.Reason, semconv.ErrorTypeOther.Value.AsString()))
-	s.known(keyDropReason, d.Reason)
-	s.known(keyDropSubsystem, d.Subsystem)
-	s.known(keyDropFunction, d.Function)
-	s.known(keyDropAdvice, d.Advice())
+func (s span) drop(d *journey.Drop) span {
+	s = s.text(semconv.ErrorTypeKey, cmp.Or(d.Reason, semconv.ErrorTypeOther.Value.AsString()))
+	s = s.known(keyDropReason, d.Reason)
+	s = s.known(keyDropSubsystem, d.Subsystem)
+	s = s.known(keyDropFunction, d.Function)
+	return s.known(keyDropAdvice, d.Advice())
 }
 
-func (s *span) hop(h *journey.Hop) {
-	s.text(semconv.CodeFunctionNameKey, h.Function)
-	s.known(keyCaller, h.Caller)
-	s.known(keyVia, h.Via)
-	s.integer(semconv.CPULogicalNumberKey, int64(h.CPU))
-	s.flag(keyExact, h.Exact)
+func (s span) hop(h *journey.Hop) span {
+	s = s.text(semconv.CodeFunctionNameKey, h.Function)
+	s = s.known(keyCaller, h.Caller)
+	s = s.known(keyVia, h.Via)
+	s = s.integer(semconv.CPULogicalNumberKey, int64(h.CPU))
+	return s.flag(keyExact, h.Exact)
 }
 
 // surroundings adds interface, namespace, length and mark where they differ
 // from the hop before; before is nil for the first hop, where what is unknown
 // is left out.
-func (s *span) surroundings(h, before *journey.Hop) {
+func (s span) surroundings(h, before *journey.Hop) span {
 	first := before == nil
 	if first {
 		before = &journey.Hop{}
 	}
 	if h.Interface != before.Interface {
-		s.text(semconv.NetworkInterfaceNameKey, h.Interface)
+		s = s.text(semconv.NetworkInterfaceNameKey, h.Interface)
 	}
 	if h.Netns != before.Netns {
-		s.integer(keyNetns, int64(h.Netns))
-		s.known(keyNetnsName, h.NetnsName)
+		s = s.integer(keyNetns, int64(h.Netns))
+		s = s.known(keyNetnsName, h.NetnsName)
 	}
 	if h.Length != before.Length || first {
-		s.integer(keyLength, int64(h.Length))
+		s = s.integer(keyLength, int64(h.Length))
 	}
 	if h.Mark != before.Mark {
-		s.integer(keyMark, int64(h.Mark))
+		s = s.integer(keyMark, int64(h.Mark))
 	}
+	return s
 }

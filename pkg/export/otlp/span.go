@@ -5,6 +5,7 @@ package otlp
 import (
 	"encoding/binary"
 	"strings"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -52,103 +53,116 @@ const flags = uint32(trace.FlagsSampled|trace.FlagsRandom) |
 
 // span is a span in the making, in protobuf's wire format. To make messages of
 // Go types of it, and have those marshalled, would cost many times as much. Its
-// methods are to be called in the order of the fields' numbers, in which
-// proto.Marshal writes them too.
+// methods return it with something added, and are to be called in the order of the
+// fields' numbers, in which proto.Marshal writes them too.
 type span []byte
 
 // begin takes the span's memory for another. A parent of 0 is none.
-func (s *span) begin(id journey.TraceID, spanID, parent uint64, state, name string) {
-	b := appendField((*s)[:0], spanTraceID, id[:])
-	b = appendID(b, spanSpanID, spanID)
+func (s span) begin(id journey.TraceID, spanID, parent uint64, state, name string) span {
+	s = appendField(s[:0], spanTraceID, id[:])
+	s = s.id(spanSpanID, spanID)
 	if state != "" {
-		b = appendField(b, spanTraceState, state)
+		s = appendField(s, spanTraceState, state)
 	}
 	if parent != 0 {
-		b = appendID(b, spanParent, parent)
+		s = s.id(spanParent, parent)
 	}
 	if name != "" {
-		b = appendField(b, spanName, valid(name))
+		s = appendField(s, spanName, valid(name))
 	}
-	*s = appendInteger(b, spanKind, uint64(tracepb.Span_SPAN_KIND_INTERNAL))
+	return append(s, tag(spanKind, protowire.VarintType), byte(tracepb.Span_SPAN_KIND_INTERNAL))
 }
 
-// times adds when the span starts and ends, in nanoseconds since 1970, and
-// returns where in it the end stands.
-func (s *span) times(start, end int64) int {
-	b := protowire.AppendTag(*s, spanStart, protowire.Fixed64Type)
-	b = protowire.AppendFixed64(b, wireTime(start))
-	b = protowire.AppendTag(b, spanEnd, protowire.Fixed64Type)
-	*s = protowire.AppendFixed64(b, wireTime(end))
-	return len(b)
+func (s span) id(field protowire.Number, id uint64) span {
+	return binary.BigEndian.AppendUint64(append(s, tag(field, protowire.BytesType), 8), id)
 }
+
+// times adds when the span starts and ends, in nanoseconds since 1970. The end is
+// the last wireTimeSize bytes.
+func (s span) times(start, end int64) span {
+	s = binary.LittleEndian.AppendUint64(append(s, tag(spanStart, protowire.Fixed64Type)), wireTime(start))
+	return binary.LittleEndian.AppendUint64(append(s, tag(spanEnd, protowire.Fixed64Type)), wireTime(end))
+}
+
+const wireTimeSize = 8
 
 func wireTime(unixNano int64) uint64 { return uint64(max(unixNano, 0)) }
 
 // text adds an attribute.
-func (s *span) text(key attribute.Key, value string) {
+func (s span) text(key attribute.Key, value string) span {
 	value = valid(value)
-	s.attribute(key, oneByte+protowire.SizeBytes(len(value)))
-	*s = appendField(*s, anyValueText, value)
+	s = s.attribute(key, oneByte+protowire.SizeBytes(len(value)))
+	return appendField(s, anyValueText, value)
 }
 
 // known adds a text unless it is empty.
-func (s *span) known(key attribute.Key, value string) {
-	if value != "" {
-		s.text(key, value)
+func (s span) known(key attribute.Key, value string) span {
+	if value == "" {
+		return s
 	}
+	return s.text(key, value)
 }
 
-func (s *span) integer(key attribute.Key, value int64) {
-	s.attribute(key, oneByte+protowire.SizeVarint(uint64(value)))
-	*s = appendInteger(*s, anyValueInteger, uint64(value))
+func (s span) integer(key attribute.Key, value int64) span {
+	s = s.attribute(key, oneByte+protowire.SizeVarint(uint64(value)))
+	return appendVarint(append(s, tag(anyValueInteger, protowire.VarintType)), uint64(value))
 }
 
-func (s *span) flag(key attribute.Key, value bool) {
-	s.attribute(key, oneByte+oneByte)
-	*s = appendInteger(*s, anyValueFlag, protowire.EncodeBool(value))
+func (s span) flag(key attribute.Key, value bool) span {
+	s = s.attribute(key, oneByte+oneByte)
+	return append(s, tag(anyValueFlag, protowire.VarintType), byte(protowire.EncodeBool(value)))
 }
 
 // attribute adds all of an attribute but its AnyValue, of which it needs the size.
-func (s *span) attribute(key attribute.Key, size int) {
-	b := protowire.AppendTag(*s, spanAttributes, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(oneByte+protowire.SizeBytes(len(key))+oneByte+protowire.SizeBytes(size)))
-	b = appendField(b, keyValueKey, string(key))
-	b = protowire.AppendTag(b, keyValueValue, protowire.BytesType)
-	*s = protowire.AppendVarint(b, uint64(size))
+func (s span) attribute(key attribute.Key, size int) span {
+	if whole := 4*oneByte + len(key) + size; whole < 1<<7 { // then so are its parts
+		s = append(s, tag(spanAttributes, protowire.BytesType), byte(whole), tag(keyValueKey, protowire.BytesType), byte(len(key)))
+		s = append(s, key...)
+		return append(s, tag(keyValueValue, protowire.BytesType), byte(size))
+	}
+	whole := oneByte + protowire.SizeBytes(len(key)) + oneByte + protowire.SizeBytes(size)
+	s = appendVarint(append(s, tag(spanAttributes, protowire.BytesType)), uint64(whole))
+	s = appendField(s, keyValueKey, key)
+	return appendVarint(append(s, tag(keyValueValue, protowire.BytesType)), uint64(size))
 }
 
 // finish adds the status, which is an error where there is a text of it.
-func (s *span) finish(failure string) {
-	failure = valid(failure)
-	b := protowire.AppendTag(*s, spanStatus, protowire.BytesType)
+func (s span) finish(failure string) span {
+	s = append(s, tag(spanStatus, protowire.BytesType))
 	if failure == "" {
-		b = protowire.AppendVarint(b, 0)
+		s = append(s, 0)
 	} else {
-		b = protowire.AppendVarint(b, uint64(oneByte+protowire.SizeBytes(len(failure))+oneByte+oneByte))
-		b = appendField(b, statusMessage, failure)
-		b = appendInteger(b, statusCode, uint64(tracepb.Status_STATUS_CODE_ERROR))
+		failure = valid(failure)
+		s = appendVarint(s, uint64(oneByte+protowire.SizeBytes(len(failure))+oneByte+oneByte))
+		s = appendField(s, statusMessage, failure)
+		s = append(s, tag(statusCode, protowire.VarintType), byte(tracepb.Status_STATUS_CODE_ERROR))
 	}
-	b = protowire.AppendTag(b, spanFlags, protowire.Fixed32Type)
-	*s = protowire.AppendFixed32(b, flags)
+	return protowire.AppendFixed32(protowire.AppendTag(s, spanFlags, protowire.Fixed32Type), flags)
 }
 
 // valid is s as protobuf must have it. Names of interfaces and commands are free
 // bytes, and one that is not UTF-8 would make a backend refuse the whole request.
 func valid(s string) string {
+	if utf8.ValidString(s) { // which looks at several bytes at a time
+		return s
+	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-func appendField[T string | []byte | span](b []byte, field protowire.Number, value T) []byte {
-	b = protowire.AppendTag(b, field, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(len(value)))
+func appendField[T ~string | ~[]byte](b []byte, field protowire.Number, value T) []byte {
+	b = appendVarint(append(b, tag(field, protowire.BytesType)), uint64(len(value)))
 	return append(b, value...)
 }
 
-func appendInteger(b []byte, field protowire.Number, value uint64) []byte {
-	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), value)
+// tag is protowire.EncodeTag of a field below 16, and a byte.
+func tag(field protowire.Number, wire protowire.Type) byte {
+	return byte(field)<<3 | byte(wire)
 }
 
-func appendID(b []byte, field protowire.Number, id uint64) []byte {
-	b = protowire.AppendTag(b, field, protowire.BytesType)
-	return binary.BigEndian.AppendUint64(protowire.AppendVarint(b, 8), id)
+// appendVarint is protowire.AppendVarint with its least case, which is most of them, inlined.
+func appendVarint(b []byte, value uint64) []byte {
+	if value < 1<<7 {
+		return append(b, byte(value))
+	}
+	return protowire.AppendVarint(b, value)
 }

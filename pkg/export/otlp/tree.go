@@ -18,7 +18,7 @@ const keepBytes = 8 << 20
 // so the spans of one build are valid until the next.
 type forest struct {
 	spans  []byte // those of a request, each a field of ScopeSpans
-	span   span   // the one at hand
+	span   span   // memory of the one at hand
 	states traceStates
 
 	// Of the journey at hand: its spans in their order, the root first, the place
@@ -80,9 +80,8 @@ func (f *forest) plant(j *journey.Journey) {
 }
 
 func (f *forest) plantRoot(j *journey.Journey) {
-	f.begin(j, rootPlace, rootName(&j.Flow), -1, 0, j.Duration)
-	f.span.journey(j)
-	f.finish(j.Drop)
+	s := f.begin(j, rootPlace, rootName(&j.Flow), -1, 0, j.Duration)
+	f.finish(s.journey(j), j.Drop)
 }
 
 func (f *forest) plantHop(j *journey.Journey, i int) {
@@ -91,38 +90,37 @@ func (f *forest) plantHop(j *journey.Journey, i int) {
 	if h.Parent >= 0 && h.Parent < i {
 		above = f.hopNode[h.Parent]
 	}
-	sequence := f.begin(j, hopPlace(i), h.Function, above, h.Offset, h.Duration)
-	f.hopNode = append(f.hopNode, sequence)
-
 	var before *journey.Hop
 	if i > 0 {
 		before = &j.Hops[i-1]
 	}
-	f.span.hop(h)
-	f.span.surroundings(h, before)
 	var drop *journey.Drop
 	if j.Drop != nil && j.Drop.Hop == i {
 		drop = j.Drop
-		f.span.drop(drop)
 	}
-	f.span.position(sequence, h.Offset, h.Duration)
-	f.finish(drop)
+	sequence := len(f.nodes)
+	f.hopNode = append(f.hopNode, sequence)
+	s := f.begin(j, hopPlace(i), h.Function, above, h.Offset, h.Duration)
+	s = s.hop(h).surroundings(h, before)
+	if drop != nil {
+		s = s.drop(drop)
+	}
+	f.finish(s.position(sequence, h.Offset, h.Duration), drop)
 }
 
 // plantWait adds a wait under the root: no function is at work in it.
 func (f *forest) plantWait(j *journey.Journey, i int) {
 	w := &j.Waits[i]
-	sequence := f.begin(j, waitPlace(i), "wait", 0, w.Offset, w.Duration)
-	f.span.text(keyWaitFrom, w.From)
-	f.span.text(keyWaitTo, w.To)
-	f.span.position(sequence, w.Offset, w.Duration)
-	f.finish(nil)
+	sequence := len(f.nodes)
+	s := f.begin(j, waitPlace(i), "wait", 0, w.Offset, w.Duration)
+	s = s.text(keyWaitFrom, w.From).text(keyWaitTo, w.To)
+	f.finish(s.position(sequence, w.Offset, w.Duration), nil)
 }
 
-// begin begins a span of j under the node above and returns its position in the
-// journey. It ends at least 1 ns after its start, since viewers choke on a span
-// without length; its attributes keep the true duration.
-func (f *forest) begin(j *journey.Journey, at place, name string, above int, offset, duration time.Duration) int {
+// begin begins a span of j under the node above, and its node. It ends at least 1 ns
+// after its start, since viewers choke on a span without length; its attributes keep
+// the true duration.
+func (f *forest) begin(j *journey.Journey, at place, name string, above int, offset, duration time.Duration) span {
 	var parent uint64
 	if above < 0 {
 		parent = parentSpan(j)
@@ -131,16 +129,16 @@ func (f *forest) begin(j *journey.Journey, at place, name string, above int, off
 	}
 	start := f.start + int64(offset)
 	n := node{id: spanID(j.ID, at), above: above, end: start + int64(max(duration, 1))}
-	f.span.begin(j.TraceID, n.id, parent, f.state, name)
-	n.endAt = f.span.times(start, n.end)
+	s := f.span.begin(j.TraceID, n.id, parent, f.state, name).times(start, n.end)
+	n.endAt = len(s) - wireTimeSize
 	f.nodes = append(f.nodes, n)
-	return len(f.nodes) - 1
+	return s
 }
 
 // finish puts the span at hand behind the others. It is an error if a packet was
 // dropped in it.
-func (f *forest) finish(drop *journey.Drop) {
-	f.span.finish(failure(drop))
+func (f *forest) finish(s span, drop *journey.Drop) {
+	f.span = s.finish(failure(drop))
 	f.spans = appendField(f.spans, scopeSpansSpans, f.span)
 	f.nodes[len(f.nodes)-1].endAt += len(f.spans) - len(f.span)
 }
