@@ -28,7 +28,8 @@ func NewAssembler() *Assembler {
 func (a *Assembler) Lost() uint64 { return a.lost.Load() }
 
 // Add takes a part and returns the whole journey once its last part is there,
-// nil before. A journey with a part missing says so.
+// nil before. A journey with a part missing says so. What it returns may be part
+// itself, of which it keeps nothing.
 func (a *Assembler) Add(part *Record) *Record {
 	whole, begun := a.unfinished[part.ID]
 	switch {
@@ -48,6 +49,12 @@ func (a *Assembler) Add(part *Record) *Record {
 	}
 	delete(a.unfinished, part.ID)
 	return whole
+}
+
+func (r *Record) clone() *Record {
+	c := *r
+	c.Frame, c.Visits, c.Calls = slices.Clone(r.Frame), slices.Clone(r.Visits), slices.Clone(r.Calls)
+	return &c
 }
 
 func (r *Record) join(next *Record) {
@@ -73,7 +80,7 @@ func (a *Assembler) await(whole *Record) {
 	if _, known := a.unfinished[whole.ID]; known {
 		return
 	}
-	a.unfinished[whole.ID] = whole
+	a.unfinished[whole.ID] = whole.clone()
 	a.order = append(a.order, whole.ID)
 	if len(a.unfinished) > maxUnfinished {
 		a.giveUpOldest()

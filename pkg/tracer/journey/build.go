@@ -30,7 +30,8 @@ func Build(r *Record) *Journey {
 			j.ParentHop, j.Lineage = NoHop, Retransmission
 		}
 	}
-	b := builder{journey: j, visits: r.Visits, calls: r.Calls, latest: make(map[string]int, len(r.Visits))}
+	var depth [32]int // mostly enough, and not on the heap
+	b := builder{journey: j, visits: r.Visits, calls: r.Calls, open: depth[:0]}
 	for range r.Visits {
 		b.measure()
 		b.add()
@@ -53,7 +54,6 @@ type builder struct {
 	visits  []Visit
 	calls   []Call // that are not used yet
 	open    []int
-	latest  map[string]int // hop of each function
 }
 
 // measure gives the hops that were seen to return, before the next visit, the time that
@@ -93,7 +93,6 @@ func (b *builder) add() {
 		Netns: v.Netns, Length: v.Length, Mark: v.Mark,
 	})
 	b.open = append(b.open, index)
-	b.latest[v.Function] = index
 }
 
 // via returns the caller of v if it was passed without a visit: since the hop
@@ -101,7 +100,7 @@ func (b *builder) add() {
 // the same return address: it ended in a jump to v, and its caller is told there.
 // Nor where the parent has the same caller: then the parent may have returned.
 func (b *builder) via(v *Visit, parent, before int) string {
-	if at, visited := b.latest[v.Caller]; visited && at >= parent {
+	if b.visited(v.Caller, parent) {
 		return ""
 	}
 	if before >= 0 && b.visits[before].CallSite == v.CallSite {
@@ -111,6 +110,20 @@ func (b *builder) via(v *Visit, parent, before int) string {
 		return ""
 	}
 	return v.Caller
+}
+
+// visited says whether the hop parent, or any since then, was at the function: mostly
+// the parent itself.
+func (b *builder) visited(function string, parent int) bool {
+	if parent >= 0 && b.journey.Hops[parent].Function == function {
+		return true
+	}
+	for i := len(b.journey.Hops) - 1; i > parent; i-- {
+		if b.journey.Hops[i].Function == function {
+			return true
+		}
+	}
+	return false
 }
 
 // closeBefore closes the hops that the kernel has left when it makes the visit

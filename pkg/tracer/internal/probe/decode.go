@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ var errTruncated = errors.New("record is shorter than it says")
 type decoder struct {
 	names  *names
 	offset time.Duration // monotonic to wall clock
+	record journey.Record
 }
 
 // setClock takes the offset that following journeys start with.
@@ -61,6 +63,8 @@ func (d *decoder) setClock() error {
 	return nil
 }
 
+// decode returns what raw says, valid until the next: its memory is used again, and
+// it refers to raw.
 func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 	if len(raw) < recordHeader {
 		return nil, errTruncated
@@ -73,7 +77,8 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 	flags := word.Uint16(raw[offsetFlags:])
 	start := word.Uint64(raw[offsetStart:])
 	frame := min(int(word.Uint16(raw[offsetFrameUsed:])), frameSize)
-	r := &journey.Record{
+	r := &d.record
+	*r = journey.Record{
 		ID:       word.Uint64(raw[offsetID:]),
 		RootID:   word.Uint64(raw[offsetRootID:]),
 		Absorber: word.Uint64(raw[offsetAbsorber:]),
@@ -86,7 +91,9 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 		Cgroup:   word.Uint64(raw[offsetCgroup:]),
 		Start:    time.Unix(0, int64(start)+d.offset.Nanoseconds()),
 		Duration: time.Duration(word.Uint64(raw[offsetLast:]) - start),
-		Frame:    append([]byte(nil), raw[offsetFrame:offsetFrame+frame]...),
+		Frame:    raw[offsetFrame : offsetFrame+frame],
+		Visits:   r.Visits[:0],
+		Calls:    r.Calls[:0],
 	}
 	if parent := word.Uint64(raw[offsetParentID:]); parent != 0 {
 		r.Parent = &journey.Parent{
@@ -98,7 +105,7 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 	}
 	if pid := word.Uint32(raw[offsetPID:]); pid != 0 {
 		command := raw[offsetCommand : offsetCommand+16]
-		r.Process = &journey.Process{PID: int(pid), Command: text(command)}
+		r.Process = &journey.Process{PID: int(pid), Command: string(text(command))}
 	}
 	if r.Outcome > journey.Expired {
 		return nil, fmt.Errorf("record has unknown outcome %d", r.Outcome)
@@ -117,7 +124,6 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 // is hold until the next of their kind; a part begins with one of each.
 func (d *decoder) visits(r *journey.Record, start uint64, entries []byte) error {
 	var current journey.Visit
-	r.Visits = make([]journey.Visit, 0, len(entries)/entrySize)
 	word := binary.NativeEndian
 	for at := 0; at < len(entries); at += entrySize {
 		a, b := word.Uint32(entries[at:]), word.Uint32(entries[at+4:])
@@ -135,7 +141,7 @@ func (d *decoder) visits(r *journey.Record, start uint64, entries []byte) error 
 			if at += entrySize; at >= len(entries) {
 				return errTruncated
 			}
-			current.Interface = text(entries[at : at+entrySize])
+			current.Interface = d.names.device(entries[at : at+entrySize])
 		case packetPathEntryKindENTRY_RETURN:
 			r.Calls = append(r.Calls, journey.Call{Before: len(r.Visits), Depth: depthOf(tagged), Duration: time.Duration(b)})
 		case packetPathEntryKindENTRY_SIZE:
@@ -154,12 +160,8 @@ func sinceStart(start, low uint64) time.Duration {
 	return time.Duration((low - start) & (1<<48 - 1))
 }
 
-// text reads a string that ends at its first zero byte, if it has one.
-func text(b []byte) string {
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
-	}
-	return string(b)
+// text is what stands before the first zero byte, if there is one.
+func text(b []byte) []byte {
+	before, _, _ := bytes.Cut(b, []byte{0})
+	return before
 }

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -98,6 +99,7 @@ func testDecoder() *decoder {
 		reasons:     &kernel.Reasons{},
 		tracepoints: []string{"net:netif_rx", "skb:kfree_skb"},
 		functions:   map[uint32]string{0x100: "ip_rcv", 0x200: "ip_rcv_core", 0x300: "process_backlog"},
+		devices:     make(map[string]string),
 	}}
 }
 
@@ -198,6 +200,31 @@ func TestDecodeRefuses(t *testing.T) {
 	whole[offsetOutcome] = byte(packetPathOutcomeOUTCOMES)
 	if _, err := testDecoder().decode(whole); err == nil {
 		t.Error("an unknown outcome was taken")
+	}
+}
+
+// TestPartsOutliveTheDecoder: what is awaited is not what the next record is decoded into.
+func TestPartsOutliveTheDecoder(t *testing.T) {
+	d, assembler := testDecoder(), journey.NewAssembler()
+	var whole *journey.Record
+	raw := make([]byte, 4096) // as the ring buffer's reader has it, for one record after another
+	for number, function := range []uint32{0x100, 0x200} {
+		w := newWire(packetPathRecordFlagRECORD_MORE * packetPathRecordFlag(1-number))
+		binary.NativeEndian.PutUint16(w.bytes[offsetPart:], uint16(number))
+		binary.NativeEndian.PutUint16(w.bytes[offsetFrameUsed:], 1)
+		w.bytes[offsetFrame] = byte(function >> 8)
+		w.hop(packetPathEntryKindENTRY_HOP, function, 0, 0, 0).entry(packetPathEntryKindENTRY_RETURN, 0, function, 0, 0)
+		r, err := d.decode(raw[:copy(raw, w.bytes)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole = assembler.Add(r)
+	}
+	if whole == nil || len(whole.Visits) != 2 || whole.Visits[0].Function != "ip_rcv" || whole.Visits[1].Function != "ip_rcv_core" {
+		t.Fatalf("%+v, want ip_rcv and ip_rcv_core", whole)
+	}
+	if !bytes.Equal(whole.Frame, []byte{1}) || len(whole.Calls) != 2 || whole.Calls[0].Duration != 0x100 {
+		t.Errorf("frame % x, calls %+v; want those of the first part too", whole.Frame, whole.Calls)
 	}
 }
 

@@ -9,14 +9,18 @@ import (
 	"github.com/skbpath/skbpath/pkg/tracer/journey"
 )
 
-// names turns the numbers of records into names. Only function() writes to it,
-// and is for one goroutine; the rest is safe for concurrent use.
+// maxDevices bounds the names of devices that are kept: a machine may make new ones for ever.
+const maxDevices = 4096
+
+// names turns the numbers of records into names. Only function() and device() write to
+// it, and are for one goroutine; the rest is safe for concurrent use.
 type names struct {
 	symbols     *kernel.Symbols
 	reasons     *kernel.Reasons
 	tracepoints []string          // by number - 1
 	subsystems  map[string]string // of tracepoints; without tracefs they have none
 	functions   map[uint32]string // answers given: no more than call sites in the kernel
+	devices     map[string]string // the same string for the same name
 	trampolines *kernel.Symbols   // which the functions return to that others are jumped to from; nil without
 }
 
@@ -25,7 +29,7 @@ func newNames(known *facts) (*names, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &names{symbols: known.symbols, reasons: reasons, functions: make(map[uint32]string)}, nil
+	return &names{symbols: known.symbols, reasons: reasons, functions: make(map[uint32]string), devices: make(map[string]string)}, nil
 }
 
 // addTracepoint gives a tracepoint its number, which stands in records where
@@ -62,6 +66,20 @@ func (n *names) function(low uint32) string {
 		name = n.at(n.symbols.Widen(low))
 		n.functions[low] = name
 	}
+	return name
+}
+
+// device names a network device, from bytes of which those after a zero say nothing.
+func (n *names) device(raw []byte) string {
+	raw = text(raw)
+	if name, known := n.devices[string(raw)]; known {
+		return name
+	}
+	if len(n.devices) == maxDevices {
+		clear(n.devices)
+	}
+	name := string(raw)
+	n.devices[name] = name
 	return name
 }
 

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/cilium/ebpf/btf"
@@ -28,5 +29,18 @@ func TestTrampolinesAreNamedByTheirFunctions(t *testing.T) {
 		if got := n.at(address); got != want {
 			t.Errorf("%#x is in %q, want %q", address, got, want)
 		}
+	}
+}
+
+func TestDevicesAreBounded(t *testing.T) {
+	n := &names{devices: make(map[string]string)}
+	for i := range 3 * maxDevices {
+		want := fmt.Sprintf("veth%d", i)
+		if got := n.device(append([]byte(want), 0, 'x')); got != want {
+			t.Fatalf("device %q, want %q", got, want)
+		}
+	}
+	if len(n.devices) > maxDevices {
+		t.Errorf("%d names are kept, at most %d are to be", len(n.devices), maxDevices)
 	}
 }

@@ -23,7 +23,7 @@ const (
 	housekeeping = time.Second
 )
 
-// Read hands records to emit until the context ends. Then no journey goes on:
+// Read hands records, each valid until emit returns, on until the context ends. Then no journey goes on:
 // those in flight expire, and all that is left in the ring buffer is read.
 func (p *Probe) Read(ctx context.Context, emit func(*journey.Record)) error {
 	var raw ringbuf.Record
