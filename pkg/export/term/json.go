@@ -3,6 +3,7 @@
 package term
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -19,25 +20,22 @@ const startLayout = "2006-01-02T15:04:05.000000000Z07:00"
 //
 // journey_id and parent_id are strings of 16 hex digits, as in the spans:
 // numbers above 2^53 do not survive most readers of JSON. Members that do not
-// apply are left out. A hop has interface, netns, length and mark where they
-// differ from the hop before; the first hop has all four, and an interface of
-// "" means that the packet had no device.
+// apply are left out.
 type line struct {
-	TraceID    string    `json:"trace_id"`
-	JourneyID  string    `json:"journey_id"`
-	ParentID   string    `json:"parent_id,omitempty"`
-	Lineage    string    `json:"lineage,omitempty"`
-	Start      string    `json:"start"`
-	DurationNS int64     `json:"duration_ns"`
-	Outcome    string    `json:"outcome"`
-	AbsorbedBy string    `json:"absorbed_by,omitempty"` // journey_id of the packet it was merged into
-	Incomplete bool      `json:"incomplete"`
-	Missing    string    `json:"missing,omitempty"` // what makes it incomplete
-	Drop       *drop     `json:"drop,omitempty"`
-	Flow       flow      `json:"flow"`
-	Process    *process  `json:"process,omitempty"`
-	Hops       []hop     `json:"hops"`
-	Waits      []waiting `json:"waits"`
+	TraceID    string   `json:"trace_id"`
+	JourneyID  string   `json:"journey_id"`
+	ParentID   string   `json:"parent_id,omitempty"`
+	Lineage    string   `json:"lineage,omitempty"`
+	Start      string   `json:"start"`
+	DurationNS int64    `json:"duration_ns"`
+	Outcome    string   `json:"outcome"`
+	AbsorbedBy string   `json:"absorbed_by,omitempty"` // journey_id of the packet it was merged into
+	Incomplete bool     `json:"incomplete"`
+	Missing    string   `json:"missing,omitempty"` // what makes it incomplete
+	Drop       *drop    `json:"drop,omitempty"`
+	Flow       flow     `json:"flow"`
+	Process    *process `json:"process,omitempty"`
+	// What follows is written in place of the closing brace: "hops", see appendHop, and "waits".
 }
 
 type drop struct {
@@ -68,22 +66,6 @@ type process struct {
 	PodUID    string `json:"pod_uid,omitempty"`
 }
 
-type hop struct {
-	Function   string  `json:"function"`
-	Caller     string  `json:"caller,omitempty"`
-	Via        string  `json:"via,omitempty"` // caller, where it was passed and not visited
-	OffsetNS   int64   `json:"offset_ns"`
-	DurationNS int64   `json:"duration_ns"`
-	Exact      bool    `json:"exact,omitempty"` // duration_ns was measured, else it is an upper bound
-	Depth      int     `json:"depth"`
-	CPU        int     `json:"cpu"`
-	Interface  *string `json:"interface,omitempty"`
-	Netns      *uint32 `json:"netns,omitempty"`
-	NetnsName  string  `json:"netns_name,omitempty"` // of netns, where it has one
-	Length     *uint32 `json:"length,omitempty"`
-	Mark       *uint32 `json:"mark,omitempty"`
-}
-
 type waiting struct {
 	From       string `json:"from"`
 	To         string `json:"to"`
@@ -91,21 +73,38 @@ type waiting struct {
 	DurationNS int64  `json:"duration_ns"`
 }
 
-// lineEncoder writes lines; it uses its slices again for every journey.
+// lineEncoder writes lines; it uses its memory again for every journey. Of a line
+// nearly all is hops, which encoding/json takes several times as long for.
 type lineEncoder struct {
-	json  *json.Encoder
-	hops  []hop
-	waits []waiting
+	out  io.Writer
+	line bytes.Buffer
+	json *json.Encoder // into line
 }
 
 func newLineEncoder(w io.Writer) *lineEncoder {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return &lineEncoder{json: e, hops: []hop{}, waits: []waiting{}}
+	e := &lineEncoder{out: w}
+	e.json = json.NewEncoder(&e.line)
+	e.json.SetEscapeHTML(false)
+	return e
 }
 
 func (e *lineEncoder) journey(j *journey.Journey) error {
-	l := line{
+	e.line.Reset()
+	if err := e.json.Encode(lineOf(j)); err != nil {
+		return err
+	}
+	e.line.Truncate(e.line.Len() - len("}\n"))
+	e.hops(j)
+	if err := e.waits(j); err != nil {
+		return err
+	}
+	e.line.WriteString("}\n")
+	_, err := e.out.Write(e.line.Bytes())
+	return err
+}
+
+func lineOf(j *journey.Journey) *line {
+	l := &line{
 		TraceID:    hex.EncodeToString(j.TraceID[:]),
 		JourneyID:  idText(j.ID),
 		Lineage:    j.Lineage.String(),
@@ -135,44 +134,33 @@ func (e *lineEncoder) journey(j *journey.Journey) error {
 	if p := j.Process; p != nil {
 		l.Process = &process{p.PID, p.Command, p.Container, p.PodUID}
 	}
-	l.Hops, l.Waits = e.visits(j)
-	return e.json.Encode(&l)
+	return l
 }
 
-func (e *lineEncoder) visits(j *journey.Journey) ([]hop, []waiting) {
-	e.hops, e.waits = e.hops[:0], e.waits[:0]
+func (e *lineEncoder) hops(j *journey.Journey) {
+	b := append(e.line.AvailableBuffer(), `,"hops":[`...)
 	for i := range j.Hops {
 		var before *journey.Hop
 		if i > 0 {
 			before = &j.Hops[i-1]
+			b = append(b, ',')
 		}
-		e.hops = append(e.hops, hopLine(&j.Hops[i], before))
+		b = appendHop(b, &j.Hops[i], before)
 	}
-	for i := range j.Waits {
-		w := &j.Waits[i]
-		e.waits = append(e.waits, waiting{w.From, w.To, int64(w.Offset), int64(w.Duration)})
-	}
-	return e.hops, e.waits
+	e.line.Write(append(b, ']'))
 }
 
-func hopLine(h, before *journey.Hop) hop {
-	l := hop{
-		Function: h.Function, Caller: h.Caller, Via: h.Via, OffsetNS: int64(h.Offset), DurationNS: int64(h.Duration),
-		Exact: h.Exact, Depth: h.Depth, CPU: h.CPU,
+func (e *lineEncoder) waits(j *journey.Journey) error {
+	all := make([]waiting, len(j.Waits))
+	for i, w := range j.Waits {
+		all[i] = waiting{w.From, w.To, int64(w.Offset), int64(w.Duration)}
 	}
-	if before == nil || h.Interface != before.Interface {
-		l.Interface = &h.Interface
+	e.line.WriteString(`,"waits":`)
+	if err := e.json.Encode(all); err != nil {
+		return err
 	}
-	if before == nil || h.Netns != before.Netns {
-		l.Netns, l.NetnsName = &h.Netns, h.NetnsName
-	}
-	if before == nil || h.Length != before.Length {
-		l.Length = &h.Length
-	}
-	if before == nil || h.Mark != before.Mark {
-		l.Mark = &h.Mark
-	}
-	return l
+	e.line.Truncate(e.line.Len() - len("\n"))
+	return nil
 }
 
 func idText(id uint64) string { return fmt.Sprintf("%016x", id) }

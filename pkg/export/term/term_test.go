@@ -220,7 +220,7 @@ func TestJSONKeepsTheContract(t *testing.T) {
 // TestJSONRestoresEveryHop carries the elided members forward, as a reader must.
 func TestJSONRestoresEveryHop(t *testing.T) {
 	for _, n := range exporttest.Journeys() {
-		var got line
+		var got struct{ Hops []hop }
 		if err := json.Unmarshal([]byte(output(t, NewJSON, n.Journey)), &got); err != nil {
 			t.Fatal(err)
 		}
