@@ -107,9 +107,13 @@ func (s span) drop(d *journey.Drop) span {
 }
 
 func (s span) hop(h *journey.Hop) span {
-	s = s.text(semconv.CodeFunctionNameKey, h.Function)
-	s = s.known(keyCaller, h.Caller)
-	s = s.known(keyVia, h.Via)
+	s = s.symbol(semconv.CodeFunctionNameKey, h.Function)
+	if h.Caller != "" {
+		s = s.symbol(keyCaller, h.Caller)
+	}
+	if h.Via != "" {
+		s = s.symbol(keyVia, h.Via)
+	}
 	s = s.integer(semconv.CPULogicalNumberKey, int64(h.CPU))
 	return s.flag(keyExact, h.Exact)
 }

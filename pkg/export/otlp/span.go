@@ -4,6 +4,7 @@ package otlp
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -51,15 +52,20 @@ const oneByte = 1
 const flags = uint32(trace.FlagsSampled|trace.FlagsRandom) |
 	uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
 
-// span is a span in the making, in protobuf's wire format. To make messages of
-// Go types of it, and have those marshalled, would cost many times as much. Its
-// methods return it with something added, and are to be called in the order of the
-// fields' numbers, in which proto.Marshal writes them too.
+// span is a span in the making, in protobuf's wire format, behind those that came before
+// it. To make messages of Go types of it, and have those marshalled, would cost many times
+// as much. Its methods return it with something added, and are to be called in the order
+// of the fields' numbers, in which proto.Marshal writes them too.
 type span []byte
 
-// begin takes the span's memory for another. A parent of 0 is none.
+// headSize is what a span has before it as a field of ScopeSpans: the tag and its length,
+// which mostly has two bytes and is known in the end.
+const headSize = 3
+
+// begin begins a span. A parent of 0 is none; the name is valid UTF-8.
 func (s span) begin(id journey.TraceID, spanID, parent uint64, state, name string) span {
-	s = appendField(s[:0], spanTraceID, id[:])
+	s = append(s, tag(scopeSpansSpans, protowire.BytesType), 0, 0)
+	s = appendField(s, spanTraceID, id[:])
 	s = s.id(spanSpanID, spanID)
 	if state != "" {
 		s = appendField(s, spanTraceState, state)
@@ -68,7 +74,7 @@ func (s span) begin(id journey.TraceID, spanID, parent uint64, state, name strin
 		s = s.id(spanParent, parent)
 	}
 	if name != "" {
-		s = appendField(s, spanName, valid(name))
+		s = appendField(s, spanName, name)
 	}
 	return append(s, tag(spanKind, protowire.VarintType), byte(tracepb.Span_SPAN_KIND_INTERNAL))
 }
@@ -90,9 +96,13 @@ func wireTime(unixNano int64) uint64 { return uint64(max(unixNano, 0)) }
 
 // text adds an attribute.
 func (s span) text(key attribute.Key, value string) span {
-	value = valid(value)
-	s = s.attribute(key, oneByte+protowire.SizeBytes(len(value)))
-	return appendField(s, anyValueText, value)
+	return s.symbol(key, valid(value))
+}
+
+// symbol adds a text that is valid UTF-8, as the names of functions are.
+func (s span) symbol(key attribute.Key, name string) span {
+	s = s.attribute(key, oneByte+protowire.SizeBytes(len(name)))
+	return appendField(s, anyValueText, name)
 }
 
 // known adds a text unless it is empty.
@@ -126,7 +136,7 @@ func (s span) attribute(key attribute.Key, size int) span {
 	return appendVarint(append(s, tag(keyValueValue, protowire.BytesType)), uint64(size))
 }
 
-// finish adds the status, which is an error where there is a text of it.
+// finish adds the status, which is an error where there is a text of it, and flags.
 func (s span) finish(failure string) span {
 	s = append(s, tag(spanStatus, protowire.BytesType))
 	if failure == "" {
@@ -138,6 +148,18 @@ func (s span) finish(failure string) span {
 		s = append(s, tag(statusCode, protowire.VarintType), byte(tracepb.Status_STATUS_CODE_ERROR))
 	}
 	return protowire.AppendFixed32(protowire.AppendTag(s, spanFlags, protowire.Fixed32Type), flags)
+}
+
+// setLength writes how long the last span is, which began at the index start. One whose
+// length has not two bytes is moved.
+func (s span) setLength(start int) span {
+	length := len(s) - start - headSize
+	if protowire.SizeVarint(uint64(length)) == headSize-oneByte {
+		protowire.AppendVarint(s[:start+oneByte], uint64(length))
+		return s
+	}
+	body := slices.Clone(s[start+headSize:])
+	return append(protowire.AppendVarint(s[:start+oneByte], uint64(length)), body...)
 }
 
 // valid is s as protobuf must have it. Names of interfaces and commands are free

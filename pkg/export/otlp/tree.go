@@ -17,8 +17,7 @@ const keepBytes = 8 << 20
 // forest turns journeys into spans. Its memory is used again for every request,
 // so the spans of one build are valid until the next.
 type forest struct {
-	spans  []byte // those of a request, each a field of ScopeSpans
-	span   span   // memory of the one at hand
+	spans  span // those of a request, each a field of ScopeSpans, with the one at hand
 	states traceStates
 
 	// Of the journey at hand: its spans in their order, the root first, the place
@@ -34,7 +33,8 @@ type node struct {
 	id    uint64
 	above int   // index of the parent, -1 for a root
 	end   int64 // in nanoseconds since 1970
-	endAt int   // where in forest.spans the end stands
+	at    int   // where in forest.spans it begins
+	endAt int   // where there the end stands
 }
 
 // spanCount is the number of spans that j becomes.
@@ -80,7 +80,7 @@ func (f *forest) plant(j *journey.Journey) {
 }
 
 func (f *forest) plantRoot(j *journey.Journey) {
-	s := f.begin(j, rootPlace, rootName(&j.Flow), -1, 0, j.Duration)
+	s := f.begin(j, rootPlace, valid(rootName(&j.Flow)), -1, 0, j.Duration)
 	f.finish(s.journey(j), j.Drop)
 }
 
@@ -128,19 +128,19 @@ func (f *forest) begin(j *journey.Journey, at place, name string, above int, off
 		parent = f.nodes[above].id
 	}
 	start := f.start + int64(offset)
-	n := node{id: spanID(j.ID, at), above: above, end: start + int64(max(duration, 1))}
-	s := f.span.begin(j.TraceID, n.id, parent, f.state, name).times(start, n.end)
+	n := node{id: spanID(j.ID, at), above: above, end: start + int64(max(duration, 1)), at: len(f.spans)}
+	s := f.spans.begin(j.TraceID, n.id, parent, f.state, name).times(start, n.end)
 	n.endAt = len(s) - wireTimeSize
 	f.nodes = append(f.nodes, n)
 	return s
 }
 
-// finish puts the span at hand behind the others. It is an error if a packet was
-// dropped in it.
+// finish ends the span at hand. It is an error if a packet was dropped in it.
 func (f *forest) finish(s span, drop *journey.Drop) {
-	f.span = s.finish(failure(drop))
-	f.spans = appendField(f.spans, scopeSpansSpans, f.span)
-	f.nodes[len(f.nodes)-1].endAt += len(f.spans) - len(f.span)
+	n := &f.nodes[len(f.nodes)-1]
+	s = s.finish(failure(drop))
+	f.spans = s.setLength(n.at)
+	n.endAt += len(f.spans) - len(s)
 }
 
 // coverChildren stretches every span of the journey at hand over its children,

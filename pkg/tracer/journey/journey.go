@@ -67,7 +67,8 @@ type Sampling struct {
 	Unknown bool
 }
 
-// Hop is one visit of the packet to one kernel function or tracepoint.
+// Hop is one visit of the packet to one kernel function or tracepoint. The names of
+// functions in it are valid UTF-8; those of devices and namespaces are any bytes.
 type Hop struct {
 	// Function is the symbol visited; a tracepoint is written "subsystem:name".
 	Function string

@@ -3,6 +3,8 @@
 package probe
 
 import (
+	"strings"
+
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
@@ -38,7 +40,7 @@ func (n *names) addTracepoint(name string) int32 {
 	if group := n.subsystems[name]; group != "" {
 		name = group + ":" + name
 	}
-	n.tracepoints = append(n.tracepoints, name)
+	n.tracepoints = append(n.tracepoints, strings.ToValidUTF8(name, "\uFFFD"))
 	return int32(len(n.tracepoints))
 }
 
@@ -53,7 +55,7 @@ func (n *names) readSubsystems() error {
 	return err
 }
 
-// function names what the low word of an address lies in, "" for 0.
+// function names what the low word of an address lies in, "" for 0, in valid UTF-8.
 func (n *names) function(low uint32) string {
 	if low == 0 {
 		return ""
@@ -63,7 +65,7 @@ func (n *names) function(low uint32) string {
 	}
 	name, known := n.functions[low]
 	if !known {
-		name = n.at(n.symbols.Widen(low))
+		name = strings.ToValidUTF8(n.at(n.symbols.Widen(low)), "\uFFFD")
 		n.functions[low] = name
 	}
 	return name
