@@ -29,7 +29,7 @@ struct tracer_config {
 	u32 remaker_size;
 	u32 functions; /* that have counts, for each CPU */
 	u8 filtered; /* filter_frame() holds a program */
-	u8 direct_loads; /* the kernel has bpf_rdonly_cast (6.2) */
+	u8 direct_loads; /* the kernel has bpf_rdonly_cast (6.2), and see header_offsets() */
 	u8 drop_ends; /* no functions attached: a drop is also the end */
 	u8 never_settled; /* what the filter looks at may change: ask at every hop */
 	u8 keep; /* enum keep */

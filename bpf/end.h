@@ -147,24 +147,33 @@ static __always_inline void discard_journey(volatile struct bucket *bucket, int 
 		release(bucket, way, j);
 }
 
-/* A packet's life is over: whatever is known of its address no longer holds. */
-static __noinline int forget(u64 skb)
+/*
+ * A packet's life is over, or begins: whatever is known of its address no longer holds,
+ * but for its journey. Is there one?
+ */
+static __always_inline bool forget(u64 skb)
 {
-	u32 index = bucket_index(skb);
-	volatile struct bucket *bucket = &buckets[index];
-	struct journey *j;
-	int way;
+	volatile struct bucket *bucket = bucket_of(skb);
 
 	if (!skb)
-		return 0;
+		return false;
 	forget_passed(skb);
 	forget_sendings(skb);
 	if (bucket->rejected == skb) {
 		bucket->rejected = 0;
-		return 0;
+		return false;
 	}
-	way = way_of(index, skb);
-	j = journey_at(index, way);
+	return way_in(bucket, skb) != NO_WAY;
+}
+
+/* The journey of a packet ends with its life. */
+static __noinline int end_followed(u64 skb)
+{
+	u32 index = bucket_index(skb);
+	volatile struct bucket *bucket = &buckets[index];
+	int way = way_of(index, skb);
+	struct journey *j = journey_at(index, way);
+
 	if (!j)
 		return 0;
 	if (is_remade(j))

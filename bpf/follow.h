@@ -146,7 +146,15 @@ static __always_inline enum verdict follow(volatile struct bucket *bucket, const
 	return MATCHED;
 }
 
-/* Settle a packet that no journey and no rejection knows. */
+enum start { MAY_START, NO_START };
+
+/* Of a packet that is not followed. */
+static __always_inline bool may_begin(u64 skb, enum start start)
+{
+	return skb && start == MAY_START && !is_headless(skb);
+}
+
+/* Settle a packet that may begin, and that no journey and no rejection knows. */
 static __noinline int decide(u64 skb, u64 function, u64 stack_pointer)
 {
 	struct visit v = { .skb = skb, .function = function, .stack_pointer = stack_pointer };
@@ -156,7 +164,7 @@ static __noinline int decide(u64 skb, u64 function, u64 stack_pointer)
 	struct headers h = {};
 	struct frame *frame;
 
-	if (!enabled || is_headless(skb) || !passes_metadata(skb) || !find_headers(skb, &h))
+	if (!enabled || !passes_metadata(skb) || !find_headers(skb, &h))
 		return 0;
 	frame = bpf_map_lookup_elem(&frames, &cpu);
 	if (!frame)
@@ -174,16 +182,6 @@ static __noinline int decide(u64 skb, u64 function, u64 stack_pointer)
 	return 0;
 }
 
-enum start { MAY_START, NO_START };
-
-/* A packet that is not followed, and cannot be for now: there is nothing to be done. */
-static __always_inline bool is_idle(u64 skb, enum start start)
-{
-	if (way_in(bucket_of(skb), skb) != NO_WAY)
-		return false;
-	return !skb || start == NO_START || is_headless(skb);
-}
-
 /* A packet that was not rejected is at a function. */
 static __noinline int visit(u64 skb, u64 function, u64 stack_pointer, enum start start)
 {
@@ -199,7 +197,7 @@ static __noinline int visit(u64 skb, u64 function, u64 stack_pointer, enum start
 	}
 	if (j)
 		return append(j, skb, function, as_number(j, stack_pointer), bpf_ktime_get_ns());
-	return start == MAY_START ? decide(skb, function, stack_pointer) : 0;
+	return may_begin(skb, start) ? decide(skb, function, stack_pointer) : 0;
 }
 
 /* The index of a journey's last hop. */
@@ -266,17 +264,7 @@ static __noinline int derive(const struct visit *v, u64 old)
  */
 static __noinline int begin_life(u64 skb)
 {
-	volatile struct bucket *bucket = bucket_of(skb);
-
-	if (!skb)
-		return 0;
-	forget_passed(skb);
-	forget_sendings(skb);
-	if (bucket->rejected == skb)
-		bucket->rejected = 0;
-	if (way_of(bucket_index(skb), skb) != NO_WAY)
-		end_unseen(skb);
-	return 0;
+	return forget(skb) ? end_unseen(skb) : 0;
 }
 
 /* A packet is made of another. */

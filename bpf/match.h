@@ -51,10 +51,9 @@ static __always_inline u16 type_of_ip(u64 ip)
 
 /*
  * A packet on its way out has an IP header before it is complete. It is once
- * the length in it agrees with the skb's; and, because udp_send_skb() gets a
- * packet whose UDP header is not made, once __ip_local_out() has set a UDP
- * packet's protocol or ip6_output() its device. What is there before may be
- * another packet's ports.
+ * the length in it agrees with the skb's; and, because udp_v6_send_skb() gets a
+ * packet whose UDP header is not made, once ip6_output() has set a UDP packet's
+ * device. What is there before may be another packet's ports.
  */
 static __always_inline bool is_complete(u64 skb, struct headers *h)
 {
@@ -66,8 +65,6 @@ static __always_inline bool is_complete(u64 skb, struct headers *h)
 	case bpf_htons(ETH_P_IP):
 		length = bpf_ntohs(ip >> 16);
 		if (length != h->length && (length || h->length <= 0xffff)) /* 0: BIG TCP */
-			return false;
-		if (!h->type && is_udp(load_word(h->head + h->network + 8) >> 8))
 			return false;
 		break;
 	case bpf_htons(ETH_P_IPV6):
@@ -85,22 +82,29 @@ static __always_inline bool is_complete(u64 skb, struct headers *h)
 }
 
 /*
- * Before eth_type_trans() on receive and ip_local_out() on transmit there is
+ * Before eth_type_trans() on receive and __ip_local_out() on transmit there is
  * nothing to match. A network header counts when a link-layer header goes with
- * it, as it does in a frame just received, or a route: until then the bytes
- * behind it may be another packet's.
+ * it, as it does in a frame just received, or a protocol and a route: until then
+ * the bytes behind it may be another packet's.
  */
-static __always_inline bool is_headless_by(u64 skb, bool direct)
-{
-	struct sk_buff *s = skb_at(skb, direct);
-
-	return MEMBER(s, mac_header, direct) == NO_HEADER &&
-	       (!MEMBER(s, network_header, direct) || !MEMBER(s, _skb_refdst, direct));
-}
-
 static __always_inline bool is_headless(u64 skb)
 {
-	return config.direct_loads ? is_headless_by(skb, true) : is_headless_by(skb, false);
+	u64 headers;
+
+	if (config.direct_loads) {
+		headers = header_offsets(skb);
+		if (headers >> 48 != NO_HEADER)
+			return false;
+		if (!(u16)headers || !(u16)(headers >> 32))
+			return true;
+	} else {
+		if (MEMBER((struct sk_buff *)skb, mac_header, false) != NO_HEADER)
+			return false;
+		if (!MEMBER((struct sk_buff *)skb, protocol, false) ||
+		    !MEMBER((struct sk_buff *)skb, network_header, false))
+			return true;
+	}
+	return !LOAD(skb, struct sk_buff, _skb_refdst);
 }
 
 static __always_inline bool find_headers_by(u64 skb, struct headers *h, bool direct)

@@ -68,20 +68,27 @@ static __always_inline int visit_birth_masked(u64 skb, u64 old, u64 function, u6
 	return 0;
 }
 
-static __always_inline int forget_masked(u64 skb)
+static __always_inline int end_followed_masked(u64 skb)
 {
 	unsigned long flags;
 
 	mask_interrupts(&flags);
-	forget(skb);
+	end_followed(skb);
 	unmask_interrupts(&flags);
 	return 0;
+}
+
+static __always_inline int end_life(u64 skb)
+{
+	return forget(skb) ? end_followed_masked(skb) : 0;
 }
 
 /* The rest of at_function(), apart because it saves registers. */
 static __noinline int seek_at_function(struct pt_regs *ctx, u64 skb, enum start start)
 {
-	return is_idle(skb, start) ? 0 : visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
+	if (way_in(bucket_of(skb), skb) != NO_WAY)
+		return visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
+	return may_begin(skb, start) ? decide(skb, bpf_get_func_ip(ctx), ctx->sp) : 0;
 }
 
 static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start start)
@@ -184,7 +191,7 @@ static __always_inline int play(struct function_role role, u64 skb, u64 other)
 {
 	switch (role.life) {
 	case LIFE_ENDS:
-		return forget_masked(skb);
+		return end_life(skb);
 	case LIFE_MERGES:
 		return visit_merge(skb, other);
 	case LIFE_SPLITS:
@@ -280,7 +287,7 @@ static __noinline int seek_at_traced(u64 *ctx, u64 skb, enum start start)
 {
 	u64 function;
 
-	if (is_idle(skb, start))
+	if (way_in(bucket_of(skb), skb) == NO_WAY && !may_begin(skb, start))
 		return 0;
 	function = bpf_get_func_ip(ctx);
 	return visit_masked(skb, function, return_address_at(ctx, function), start);
@@ -416,8 +423,10 @@ int lone_birth(u64 *ctx)
 
 static __always_inline int at_lone_end(u64 *ctx, u64 skb)
 {
+	if (!forget(skb))
+		return 0;
 	at_lone(ctx, skb, NO_START);
-	return forget_masked(skb);
+	return end_followed_masked(skb);
 }
 
 SEC("fentry/lone_end1")
@@ -511,7 +520,7 @@ static __always_inline int on_drop(u64 skb, u64 location, u32 reason)
 	if (config.drop_ends)
 		at_tracepoint(skb, MAY_START);
 	mark_drop(&key, skb);
-	return config.drop_ends ? forget_masked(skb) : 0;
+	return config.drop_ends ? end_life(skb) : 0;
 }
 
 /* Since 5.17 (c504e5c2f964) the tracepoint gives a reason. */
@@ -531,7 +540,7 @@ SEC("raw_tp/consume_skb")
 int tracepoint_consume_skb(struct bpf_raw_tracepoint_args *ctx)
 {
 	at_tracepoint(ctx->args[0], NO_START);
-	return forget_masked(ctx->args[0]);
+	return end_life(ctx->args[0]);
 }
 
 /*

@@ -47,6 +47,9 @@ struct {
 	__type(value, struct first_sending);
 } first_sendings SEC(".maps");
 
+/* Whether there ever was one, likewise. */
+volatile u32 any_first_sendings = 0;
+
 /*
  * Only TCP allocates packets together with room for a clone (alloc_skb_fclone), and
  * all that it keeps.
@@ -96,6 +99,7 @@ static __always_inline void remember_first_sending(u64 kept, const struct record
 {
 	struct first_sending first = { .id = r->id, .random = r->random, .ports = ports };
 
+	any_first_sendings = 1;
 	if (bpf_map_update_elem(&first_sendings, &kept, &first, BPF_ANY))
 		count_loss(LOST_SENDING);
 }
@@ -137,7 +141,7 @@ static __noinline int split_kept(u64 skb, u64 tail)
 {
 	struct first_sending *first, copy;
 
-	if (!any_sendings || !skb || !tail)
+	if (!any_first_sendings || !skb || !tail)
 		return 0;
 	first = bpf_map_lookup_elem(&first_sendings, &skb);
 	if (!first)
@@ -148,12 +152,8 @@ static __noinline int split_kept(u64 skb, u64 tail)
 	return 0;
 }
 
-__noinline int forget_sendings_of(u64 skb)
+__noinline int forget_first_sending(u64 skb)
 {
-	volatile struct sending *s = &sendings[bucket_index(skb)];
-
-	if (s->clone == skb)
-		s->clone = 0;
 	if (is_kept(skb))
 		bpf_map_delete_elem(&first_sendings, &skb);
 	return 0;
@@ -161,8 +161,14 @@ __noinline int forget_sendings_of(u64 skb)
 
 static __always_inline void forget_sendings(u64 skb)
 {
-	if (any_sendings)
-		forget_sendings_of(skb);
+	volatile struct sending *s = &sendings[bucket_index(skb)];
+
+	if (!any_sendings)
+		return;
+	if (s->clone == skb)
+		s->clone = 0;
+	if (any_first_sendings)
+		forget_first_sending(skb);
 }
 
 #endif

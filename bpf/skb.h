@@ -52,6 +52,16 @@ static __always_inline u64 load_word(u64 address)
 	return word;
 }
 
+/*
+ * The protocol, and from bit 32 and 48 on the offsets of the network and the link-layer
+ * header. Only where config.direct_loads, which user space sets only where they lie side
+ * by side: one load has all.
+ */
+static __always_inline u64 header_offsets(u64 skb)
+{
+	return DIRECT(skb + bpf_core_field_offset(struct sk_buff, protocol), struct pt_regs)->r15;
+}
+
 static __always_inline u32 device_netns(u64 dev)
 {
 	u64 net = (u64)LOAD(dev, struct net_device, nd_net.net);

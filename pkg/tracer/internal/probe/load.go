@@ -175,8 +175,28 @@ func flag(set bool) uint8 {
 	return 0
 }
 
-// loadsDirectly reports whether the kernel has bpf_rdonly_cast (6.2, a35b9af4ec2c).
-func (l *loading) loadsDirectly() bool { return l.hasFunction("bpf_rdonly_cast") }
+// loadsDirectly reports whether the kernel has bpf_rdonly_cast (6.2, a35b9af4ec2c), and the
+// layout that programs count on where they use it.
+func (l *loading) loadsDirectly() bool {
+	return l.hasFunction("bpf_rdonly_cast") && l.headersAdjoin()
+}
+
+// headersAdjoin reports whether a packet has its protocol and the offsets of its headers
+// in the order in which header_offsets() of bpf/skb.h reads them.
+func (l *loading) headersAdjoin() bool {
+	spec, err := l.cache.Kernel()
+	if err != nil {
+		return false
+	}
+	var skb *btf.Struct
+	if err := spec.TypeByName("sk_buff", &skb); err != nil {
+		return false
+	}
+	first, found := kernel.OffsetOf(skb, "protocol")
+	network, foundNetwork := kernel.OffsetOf(skb, "network_header")
+	mac, foundMAC := kernel.OffsetOf(skb, "mac_header")
+	return found && foundNetwork && foundMAC && network == first+4 && mac == first+6
+}
 
 // hasFunction reports whether the kernel has a function that programs may call.
 func (l *loading) hasFunction(name string) bool {

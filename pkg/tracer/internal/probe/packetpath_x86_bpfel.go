@@ -278,6 +278,7 @@ const (
 	packetPathProgTracepointSkb3             = "tracepoint_skb3"
 	packetPathProgTracepointSkb4             = "tracepoint_skb4"
 	packetPathProgTracepointSkb5             = "tracepoint_skb5"
+	packetPathVarAnyFirstSendings            = "any_first_sendings"
 	packetPathVarAnyPassed                   = "any_passed"
 	packetPathVarAnySendings                 = "any_sendings"
 	packetPathVarBuckets                     = "buckets"
@@ -393,6 +394,7 @@ type packetPathMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type packetPathVariableSpecs struct {
+	AnyFirstSendings *ebpf.VariableSpec `ebpf:"any_first_sendings"`
 	AnyPassed        *ebpf.VariableSpec `ebpf:"any_passed"`
 	AnySendings      *ebpf.VariableSpec `ebpf:"any_sendings"`
 	Buckets          *ebpf.VariableSpec `ebpf:"buckets"`
@@ -465,6 +467,7 @@ func (m *packetPathMaps) Close() error {
 //
 // It can be passed to loadPacketPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type packetPathVariables struct {
+	AnyFirstSendings *ebpf.Variable `ebpf:"any_first_sendings"`
 	AnyPassed        *ebpf.Variable `ebpf:"any_passed"`
 	AnySendings      *ebpf.Variable `ebpf:"any_sendings"`
 	Buckets          *ebpf.Variable `ebpf:"buckets"`
