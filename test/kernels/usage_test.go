@@ -43,6 +43,7 @@ func usageCases() []usageCase {
 			name: "check-tracepoints", command: "skbpath --check --probe.source=tracepoints", status: "0", patience: 90 * time.Second,
 			output: `^source +tracepoints\nattached +[0-9]{2}\nrefused +0\n`,
 		},
+		{name: "ended-at-once", command: endedAtOnce, status: "0", output: `^took [01] s\nleft 0\n$`},
 		{name: "vsock", command: overVsock, status: "0", output: `^HTTP/1\.0 200 OK\r\n(?s:.*)\nskbpath is healthy\.\n$`},
 		{name: "unknown-flag", command: run + "--no-such-flag", status: usage, errorLine: `unknown long flag '--no-such-flag'`},
 		{
@@ -113,9 +114,24 @@ kill $!
 status=0
 wait $! || status=$?
 test ! -e /run/attached || echo all were attached
+` + awaitDetached + `
 echo left $(wc -l </sys/kernel/tracing/enabled_functions)
 exit $status`
 }
+
+// awaitDetached waits for the kernel's threads, to which detaching is left.
+const awaitDetached = `await 20 sh -c "test \$(wc -l </sys/kernel/tracing/enabled_functions) -eq 0" || :`
+
+// endedAtOnce says how long a command took to end that had attached to everything.
+const endedAtOnce = `skbpath --print=none --web.listen-address=127.0.0.1:0 --log.level=error --ready-file=/run/at-once &
+await 30 test -e /run/at-once
+read before rest </proc/uptime
+kill $!
+wait $!
+read after rest </proc/uptime
+echo $after $before | awk "{ print \"took\", int(\$1 - \$2), \"s\" }"
+` + awaitDetached + `
+echo left $(wc -l </sys/kernel/tracing/enabled_functions)`
 
 // usagePart runs each command by itself.
 func usagePart(cases []usageCase) part {
@@ -142,6 +158,7 @@ func usageScript(cases []usageCase) string {
 		fmt.Fprintf(&b, "status=0; timeout %.0[1]f sh -uc '%[2]s' >\"$OUT/%[3]s.out\" 2>\"$OUT/%[3]s.err\" || status=$?; echo $status >\"$OUT/%[3]s.exit\"\n",
 			cmp.Or(c.patience, 40*time.Second).Seconds(), command, c.name)
 	}
+	b.WriteString(awaitDetached + "\n")
 	b.WriteString("cat /sys/kernel/tracing/enabled_functions >\"$OUT/enabled\"\n")
 	return b.String()
 }

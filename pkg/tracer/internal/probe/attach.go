@@ -19,28 +19,36 @@ import (
 	"github.com/skbpath/skbpath/pkg/tracer/internal/kernel"
 )
 
-// attachment is a link to functions or a tracepoint; Close detaches.
+// attachment is a link to functions or a tracepoint; Close detaches, unless it is pinned.
 type attachment interface {
 	io.Closer
 	Info() (*link.Info, error)
+	Pin(path string) error
 }
 
 // attachments are the links of one Probe.
 type attachments struct {
 	links   []attachment
+	anchor  *anchor // nil where there can be none: then close takes longer
 	refused []Miss
 	skipped []Miss
 	count   int
 }
 
+// add takes a link of which there are few, see anchor.
 func (a *attachments) add(l attachment, count int) {
+	a.anchor.hold(l)
 	a.links = append(a.links, l)
 	a.count += count
 }
 
-// close detaches all. One perf kprobe takes some 10 ms to detach, in the
-// kernel and not on a CPU, so that many at a time go faster.
+// close detaches all, or leaves it to the anchor. One perf kprobe takes some 10 ms to
+// detach, in the kernel and not on a CPU, so that many at a time go faster.
 func (a *attachments) close() error {
+	return errors.Join(a.closeLinks(), a.anchor.close())
+}
+
+func (a *attachments) closeLinks() error {
 	const workers = 64
 	queue := make(chan attachment)
 	failures := make(chan error, len(a.links))
@@ -172,7 +180,8 @@ func (a *attachments) attachKprobes(ctx context.Context, programs map[string]*eb
 			a.refused = append(a.refused, Miss{t.symbol.Name, err.Error()})
 			continue
 		}
-		a.add(l, 1)
+		a.links = append(a.links, l) // too many for the anchor
+		a.count++
 		progress(a.count)
 	}
 	return nil

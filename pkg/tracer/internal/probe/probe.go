@@ -44,7 +44,7 @@ func Open(ctx context.Context, o *Options) (p *Probe, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &Probe{options: o}
+	p = &Probe{options: o, attached: attachments{anchor: newAnchor(o.Log)}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -297,7 +297,7 @@ func (p *Probe) Report() Report {
 	return r
 }
 
-// Close detaches all programs and frees the maps.
+// Close detaches all programs and frees the maps, or leaves it to the kernel's threads.
 func (p *Probe) Close() error {
 	var all []error
 	if p.reader != nil {

@@ -79,6 +79,25 @@ type tracedLink int
 
 func (l tracedLink) Close() error { return unix.Close(int(l)) }
 
+// Pin is BPF_OBJ_PIN.
+func (l tracedLink) Pin(path string) error {
+	name, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return err
+	}
+	attr := struct {
+		path  uint64
+		fd    uint32
+		flags uint32
+	}{path: uint64(uintptr(unsafe.Pointer(name))), fd: uint32(l)}
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_OBJ_PIN, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	runtime.KeepAlive(name)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
 // Info tells nothing: such a link counts no misses.
 func (l tracedLink) Info() (*link.Info, error) { return nil, errors.ErrUnsupported }
 
