@@ -19,10 +19,10 @@ type datagrams struct {
 func (d *datagrams) send(n int) error {
 	var buffer [256]byte
 	for range n {
-		if err := unix.Send(d.out, d.packet, 0); err != nil {
+		if _, err := d.write(d.packet); err != nil {
 			return fmt.Errorf("send: %w", err)
 		}
-		if _, err := unix.Read(d.in, buffer[:]); err != nil {
+		if _, err := d.read(buffer[:]); err != nil {
 			return fmt.Errorf("nothing to receive when the packet was sent: %w", err)
 		}
 	}

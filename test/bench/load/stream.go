@@ -51,12 +51,12 @@ func (p place) openTCP() (load, error) {
 func (s *stream) send(n int) error {
 	unsent, unread := n*mebibyte, n*mebibyte
 	for unread > 0 {
-		written, err := some(unix.Write(s.out, s.data[:min(unsent, len(s.data))]))
+		written, err := some(s.write(s.data[:min(unsent, len(s.data))]))
 		if err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 		unsent -= written
-		read, err := some(unix.Read(s.in, s.buffer))
+		read, err := some(s.read(s.buffer))
 		if err != nil {
 			return fmt.Errorf("read: %w", err)
 		}
