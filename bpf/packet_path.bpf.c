@@ -17,6 +17,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Keeps these enums in BTF, from which the Go constants are made. */
 const enum loss *keep_loss __attribute__((unused));
 const enum entry_kind *keep_entry_kind __attribute__((unused));
+const enum entry_layout *keep_entry_layout __attribute__((unused));
 const enum record_flag *keep_record_flag __attribute__((unused));
 const enum keep *keep_keep __attribute__((unused));
 const enum life *keep_life __attribute__((unused));
@@ -282,15 +283,16 @@ static __noinline int append_at_traced(u64 *ctx, struct journey *j, u64 skb)
 	return 0;
 }
 
-/* The rest of at_traced() and at_lone(), apart because it saves registers. */
-static __noinline int seek_at_traced(u64 *ctx, u64 skb, enum start start)
+/* The rest of at_traced() and at_lone(), apart because it saves registers. Was it a visit? */
+static __noinline bool seek_at_traced(u64 *ctx, u64 skb, enum start start)
 {
 	u64 function;
 
 	if (way_in(bucket_of(skb), skb) == NO_WAY && !may_begin(skb, start))
-		return 0;
+		return false;
 	function = bpf_get_func_ip(ctx);
-	return visit_masked(skb, function, return_address_at(ctx, function), start);
+	visit_masked(skb, function, return_address_at(ctx, function), start);
+	return true;
 }
 
 /* A function that has a trampoline to itself: see plan.go. */
@@ -303,7 +305,8 @@ static __always_inline int at_lone(u64 *ctx, u64 skb, enum start start)
 		return 0;
 	if (b->followed[0] == skb)
 		return append_at_traced(ctx, journeys[bucket], skb);
-	return seek_at_traced(ctx, skb, start);
+	seek_at_traced(ctx, skb, start);
+	return 0;
 }
 
 /* A function that shares its program with others, which may see its return, too. */
@@ -320,8 +323,7 @@ static __always_inline int at_traced(u64 *ctx, u64 skb, enum start start)
 			*bpf_session_cookie(ctx) = token_of(bucket, 0, journeys[bucket]);
 		return 0;
 	}
-	seek_at_traced(ctx, skb, start);
-	if (config.sees_returns)
+	if (seek_at_traced(ctx, skb, start) && config.sees_returns)
 		*bpf_session_cookie(ctx) = token_of_packet(skb);
 	return 0;
 }

@@ -34,8 +34,10 @@ enum outcome {
  * An entry is 16 bytes. The low five bits of `tagged` are its kind, the next eleven the
  * number of enclosing calls, the rest the low 48 bits of the time (CLOCK_MONOTONIC, ns).
  */
-#define ENTRY_DEPTH_SHIFT 5
-#define ENTRY_TIME_SHIFT 16
+enum entry_layout {
+	ENTRY_DEPTH_SHIFT = 5,
+	ENTRY_TIME_SHIFT = 16,
+};
 
 enum entry_kind {
 	ENTRY_HOP = 0, /* a function, b caller: low words of addresses */

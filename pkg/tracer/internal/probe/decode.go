@@ -41,6 +41,9 @@ const (
 	frameSize          = 104
 	recordHeader       = 216
 	entrySize          = 16
+
+	depthShift = packetPathEntryLayoutENTRY_DEPTH_SHIFT
+	timeShift  = packetPathEntryLayoutENTRY_TIME_SHIFT
 )
 
 var errTruncated = errors.New("record is shorter than it says")
@@ -128,16 +131,16 @@ func (d *decoder) visits(r *journey.Record, start uint64, entries []byte) error 
 	for at := 0; at < len(entries); at += entrySize {
 		a, b := word.Uint32(entries[at:]), word.Uint32(entries[at+4:])
 		tagged := word.Uint64(entries[at+8:])
-		switch kind := packetPathEntryKind(tagged & 0x1f); kind {
+		switch kind := packetPathEntryKind(tagged & (1<<depthShift - 1)); kind {
 		case packetPathEntryKindENTRY_HOP, packetPathEntryKindENTRY_HOP_NEW_STACK:
 			v := current
 			v.Function, v.Caller, v.CallSite = d.names.function(a), d.names.function(b), b
-			v.Offset = sinceStart(start, tagged>>16)
+			v.Offset = sinceStart(start, tagged>>timeShift)
 			v.Depth = depthOf(tagged)
 			v.NewStack = kind == packetPathEntryKindENTRY_HOP_NEW_STACK
 			r.Visits = append(r.Visits, v)
 		case packetPathEntryKindENTRY_PLACE:
-			current.Ifindex, current.Netns, current.CPU = a, b, int(tagged>>16)
+			current.Ifindex, current.Netns, current.CPU = a, b, int(tagged>>timeShift)
 			if at += entrySize; at >= len(entries) {
 				return errTruncated
 			}
@@ -153,11 +156,11 @@ func (d *decoder) visits(r *journey.Record, start uint64, entries []byte) error 
 	return nil
 }
 
-func depthOf(tagged uint64) int { return int(tagged >> 5 & 0x7ff) }
+func depthOf(tagged uint64) int { return int(tagged & (1<<timeShift - 1) >> depthShift) }
 
 // sinceStart is how long after `start` a time is of which the low 48 bits are known.
 func sinceStart(start, low uint64) time.Duration {
-	return time.Duration((low - start) & (1<<48 - 1))
+	return time.Duration((low - start) & (1<<(64-timeShift) - 1))
 }
 
 // text is what stands before the first zero byte, if there is one.

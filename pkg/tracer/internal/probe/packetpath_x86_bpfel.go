@@ -54,6 +54,13 @@ const (
 	packetPathEntryKindENTRY_RETURN        packetPathEntryKind = 4
 )
 
+type packetPathEntryLayout uint32
+
+const (
+	packetPathEntryLayoutENTRY_DEPTH_SHIFT packetPathEntryLayout = 5
+	packetPathEntryLayoutENTRY_TIME_SHIFT  packetPathEntryLayout = 16
+)
+
 type packetPathFirstSending struct {
 	_      structs.HostLayout
 	Id     uint64
@@ -289,6 +296,7 @@ const (
 	packetPathVarFunctionRows                = "function_rows"
 	packetPathVarKeepBucketLayout            = "keep_bucket_layout"
 	packetPathVarKeepEntryKind               = "keep_entry_kind"
+	packetPathVarKeepEntryLayout             = "keep_entry_layout"
 	packetPathVarKeepFunctionFlag            = "keep_function_flag"
 	packetPathVarKeepKeep                    = "keep_keep"
 	packetPathVarKeepLife                    = "keep_life"
@@ -405,6 +413,7 @@ type packetPathVariableSpecs struct {
 	FunctionRows     *ebpf.VariableSpec `ebpf:"function_rows"`
 	KeepBucketLayout *ebpf.VariableSpec `ebpf:"keep_bucket_layout"`
 	KeepEntryKind    *ebpf.VariableSpec `ebpf:"keep_entry_kind"`
+	KeepEntryLayout  *ebpf.VariableSpec `ebpf:"keep_entry_layout"`
 	KeepFunctionFlag *ebpf.VariableSpec `ebpf:"keep_function_flag"`
 	KeepKeep         *ebpf.VariableSpec `ebpf:"keep_keep"`
 	KeepLife         *ebpf.VariableSpec `ebpf:"keep_life"`
@@ -478,6 +487,7 @@ type packetPathVariables struct {
 	FunctionRows     *ebpf.Variable `ebpf:"function_rows"`
 	KeepBucketLayout *ebpf.Variable `ebpf:"keep_bucket_layout"`
 	KeepEntryKind    *ebpf.Variable `ebpf:"keep_entry_kind"`
+	KeepEntryLayout  *ebpf.Variable `ebpf:"keep_entry_layout"`
 	KeepFunctionFlag *ebpf.Variable `ebpf:"keep_function_flag"`
 	KeepKeep         *ebpf.Variable `ebpf:"keep_keep"`
 	KeepLife         *ebpf.Variable `ebpf:"keep_life"`
