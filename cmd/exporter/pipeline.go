@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -63,6 +64,7 @@ func trace(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
+	debug.FreeOSMemory() // symbols and BTF, read to attach, take several times what is needed from now on
 
 	fanout := export.NewFanout(log, sinks.routes...)
 	defer func() {
