@@ -151,7 +151,7 @@ enum start { MAY_START, NO_START };
 /* Of a packet that is not followed. */
 static __always_inline bool may_begin(u64 skb, enum start start)
 {
-	return skb && start == MAY_START && !is_headless(skb);
+	return start == MAY_START && !is_headless(skb);
 }
 
 /* Settle a packet that may begin, and that no journey and no rejection knows. */
@@ -164,7 +164,7 @@ static __noinline int decide(u64 skb, u64 function, u64 stack_pointer)
 	struct headers h = {};
 	struct frame *frame;
 
-	if (!enabled || !passes_metadata(skb) || !find_headers(skb, &h))
+	if (!skb || !enabled || !passes_metadata(skb) || !find_headers(skb, &h))
 		return 0;
 	frame = bpf_map_lookup_elem(&frames, &cpu);
 	if (!frame)

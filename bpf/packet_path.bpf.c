@@ -85,11 +85,11 @@ static __always_inline int end_life(u64 skb)
 }
 
 /* The rest of at_function(), apart because it saves registers. */
-static __noinline int seek_at_function(struct pt_regs *ctx, u64 skb, enum start start)
+static __noinline int seek_at_function(struct pt_regs *ctx, u64 skb)
 {
 	if (way_in(bucket_of(skb), skb) != NO_WAY)
-		return visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
-	return may_begin(skb, start) ? decide(skb, bpf_get_func_ip(ctx), ctx->sp) : 0;
+		return visit(skb, bpf_get_func_ip(ctx), ctx->sp, MAY_START);
+	return is_headless(skb) ? 0 : decide(skb, bpf_get_func_ip(ctx), ctx->sp);
 }
 
 static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start start)
@@ -102,7 +102,9 @@ static __always_inline int at_function(struct pt_regs *ctx, u64 skb, enum start 
 	if (b->followed[0] == skb)
 		return config.fast_path ? append_at_function(ctx, journeys[bucket], skb)
 					: append_slowly(ctx, journeys[bucket], skb);
-	return seek_at_function(ctx, skb, start);
+	if (start == MAY_START)
+		return seek_at_function(ctx, skb);
+	return way_in(b, skb) == NO_WAY ? 0 : visit(skb, bpf_get_func_ip(ctx), ctx->sp, start);
 }
 
 SEC("kprobe.multi/skb1")
