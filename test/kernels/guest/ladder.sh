@@ -28,5 +28,8 @@ metrics all >"$OUT/metrics"
 
 begin=$(clock)
 stop all
+echo "stopped in $((($(clock) - begin) / 1000000)) ms"
+# The kernel's own threads detach; who waits in vain finds what is left.
+await 20 sh -c "test \"\$(cat /sys/kernel/tracing/enabled_functions)\" = \"\$(cat '$OUT/enabled-before')\"" || :
 echo "detached in $((($(clock) - begin) / 1000000)) ms"
 cat /sys/kernel/tracing/enabled_functions >"$OUT/enabled-after"

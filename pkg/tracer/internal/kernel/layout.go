@@ -16,11 +16,12 @@ func OffsetOf(t btf.Type, member string) (offset uint32, found bool) {
 		members = t.Members
 	}
 	for _, m := range members {
-		if m.Name == "" {
+		switch m.Name {
+		case "":
 			if within, found := OffsetOf(m.Type, member); found {
 				return m.Offset.Bytes() + within, true
 			}
-		} else if m.Name == member {
+		case member:
 			return m.Offset.Bytes(), m.BitfieldSize == 0
 		}
 	}
