@@ -5,7 +5,7 @@
 
 #include "kernel.h"
 
-#define RECORD_ENTRIES 64
+#define RECORD_ENTRIES 128
 #define RECORD_FRAME 104
 
 enum record_flag {

@@ -61,7 +61,7 @@ func kernelsUnderTest() []kernel {
 		{series: "6.12", backend: "kprobe-multi", parts: []part{
 			ladderPart(), booksPart(), stressPart(), filtersPart(),
 			optionsPart("options", optionCases(), "ping", "fragment", "nft-drop", "dnat", "bridge", "parked"), descendantsPart(),
-			usagePart(usageCases()), containerPart(), programsPart(),
+			keptPart(), usagePart(usageCases()), containerPart(), programsPart(),
 		}},
 		{series: "7", backend: "kprobe-multi", parts: []part{
 			ladderPart(), booksPart(), stressPart(), optionsPart("options", optionCases()[:1], "dnat"), descendantsPart(),

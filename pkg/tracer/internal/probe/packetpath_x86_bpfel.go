@@ -177,7 +177,7 @@ type packetPathRecord struct {
 	Absorber      uint64
 	Command       [16]int8
 	Frame         [104]uint8
-	Entries       [64]struct {
+	Entries       [128]struct {
 		_      structs.HostLayout
 		A      uint32
 		B      uint32
