@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strconv"
@@ -24,11 +25,22 @@ type Symbol struct {
 	Module  string // "" for the kernel itself
 }
 
-// Symbols are the kernel's functions in the order of their addresses.
+// Symbols are the kernel's functions in the order of their addresses. They are tens of
+// thousands and stay as long as the program runs, so they hold no pointers that the
+// garbage collector would follow each time.
 type Symbols struct {
-	sorted []Symbol
-	byName map[string]int   // indices into sorted
-	others map[string][]int // of further symbols of the same names
+	names   string   // one after the other
+	modules []string // the first is the kernel itself
+	sorted  []place
+	byName  []uint32 // indices into sorted, by name, then by address
+}
+
+// place is a Symbol by numbers.
+type place struct {
+	address uint64
+	name    uint32 // where in Symbols.names
+	length  uint16 // of the name, in bytes
+	module  uint16 // index into Symbols.modules
 }
 
 // ErrSymbolsHidden means that the kernel shows no addresses to this process.
@@ -45,67 +57,123 @@ func ReadSymbols() (*Symbols, error) {
 }
 
 func parseSymbols(r io.Reader) (*Symbols, error) {
-	var found []Symbol
+	var found collector
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
-		symbol, ok, err := parseSymbol(lines.Bytes())
+		address, name, module, err := parseSymbol(lines.Bytes())
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			found = append(found, symbol)
+		if name != nil {
+			found.add(address, name, module)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read kernel symbols: %w", err)
 	}
-	if len(found) == 0 || found[len(found)-1].Address == 0 {
+	if n := len(found.places); n == 0 || found.places[n-1].address == 0 {
 		return nil, ErrSymbolsHidden
 	}
-	return NewSymbols(found), nil
+	return found.symbols(), nil
 }
 
 // NewSymbols makes Symbols of functions in any order.
 func NewSymbols(functions []Symbol) *Symbols {
-	s := &Symbols{sorted: functions, byName: make(map[string]int, len(functions)), others: make(map[string][]int)}
-	slices.SortStableFunc(s.sorted, func(a, b Symbol) int { return cmp.Compare(a.Address, b.Address) })
-	for i, symbol := range s.sorted {
-		if _, known := s.byName[symbol.Name]; known {
-			s.others[symbol.Name] = append(s.others[symbol.Name], i)
-			continue
-		}
-		s.byName[symbol.Name] = i
+	var found collector
+	for _, f := range functions {
+		found.add(f.Address, []byte(f.Name), []byte(f.Module))
 	}
+	return found.symbols()
+}
+
+// collector takes symbols in any order, of which those of a module mostly come together.
+type collector struct {
+	names   strings.Builder
+	modules []string
+	places  []place
+}
+
+func (c *collector) add(address uint64, name, module []byte) {
+	p := place{address: address, name: uint32(c.names.Len()), length: uint16(len(name)), module: c.number(module)}
+	c.names.Write(name)
+	c.places = append(c.places, p)
+}
+
+func (c *collector) number(module []byte) uint16 {
+	for i, known := range slices.Backward(c.modules) {
+		if known == string(module) {
+			return uint16(i)
+		}
+	}
+	c.modules = append(c.modules, string(module))
+	return uint16(len(c.modules) - 1)
+}
+
+func (c *collector) symbols() *Symbols {
+	s := &Symbols{
+		names: strings.Clone(c.names.String()), modules: c.modules, sorted: slices.Clone(c.places), // of their size
+		byName: make([]uint32, len(c.places)),
+	}
+	slices.SortStableFunc(s.sorted, func(a, b place) int { return cmp.Compare(a.address, b.address) })
+	for i := range s.byName {
+		s.byName[i] = uint32(i)
+	}
+	slices.SortFunc(s.byName, func(a, b uint32) int {
+		return cmp.Or(strings.Compare(s.name(a), s.name(b)), cmp.Compare(a, b))
+	})
 	return s
 }
 
 // parseSymbol reads "address type name", and after a tab "[module]" (s_show in
-// kernel/kallsyms.c); ok is false for data symbols.
-func parseSymbol(line []byte) (symbol Symbol, ok bool, err error) {
+// kernel/kallsyms.c); there is no name for data symbols.
+func parseSymbol(line []byte) (address uint64, name, module []byte, err error) {
 	digits, rest, _ := bytes.Cut(line, []byte(" "))
 	kind, rest, whole := bytes.Cut(rest, []byte(" "))
-	address, err := strconv.ParseUint(string(digits), 16, 64)
+	address, err = strconv.ParseUint(string(digits), 16, 64)
 	if err != nil || !whole || len(kind) != 1 {
-		return Symbol{}, false, fmt.Errorf("kernel symbols: malformed line %q", line)
+		return 0, nil, nil, fmt.Errorf("kernel symbols: malformed line %q", line)
 	}
 	switch kind[0] {
 	case 't', 'T', 'w', 'W': // text
 	default:
-		return Symbol{}, false, nil
+		return 0, nil, nil, nil
 	}
-	name, module, _ := bytes.Cut(rest, []byte("\t"))
-	return Symbol{Address: address, Name: string(name), Module: string(bytes.Trim(module, "[]"))}, true, nil
+	name, module, _ = bytes.Cut(rest, []byte("\t"))
+	return address, name, bytes.Trim(module, "[]"), nil
 }
 
-// Named returns the symbols of that name; static functions may share one.
-func (s *Symbols) Named(name string) []Symbol {
-	first, known := s.byName[name]
-	if !known {
-		return nil
+// name is that of the symbol of this index into s.sorted.
+func (s *Symbols) name(i uint32) string {
+	p := s.sorted[i]
+	return s.names[p.name:][:p.length]
+}
+
+func (s *Symbols) at(i uint32) Symbol {
+	p := s.sorted[i]
+	return Symbol{Address: p.address, Name: s.name(i), Module: s.modules[p.module]}
+}
+
+func (s *Symbols) all() iter.Seq[Symbol] {
+	return func(yield func(Symbol) bool) {
+		for i := range s.sorted {
+			if !yield(s.at(uint32(i))) {
+				return
+			}
+		}
 	}
-	found := []Symbol{s.sorted[first]}
-	for _, i := range s.others[name] {
-		found = append(found, s.sorted[i])
+}
+
+// Named returns the symbols of that name, by address; static functions may share one.
+func (s *Symbols) Named(name string) []Symbol {
+	first, _ := slices.BinarySearchFunc(s.byName, name, func(i uint32, name string) int {
+		return strings.Compare(s.name(i), name)
+	})
+	var found []Symbol
+	for _, i := range s.byName[first:] {
+		if s.name(i) != name {
+			break
+		}
+		found = append(found, s.at(i))
 	}
 	return found
 }
@@ -115,7 +183,7 @@ func (s *Symbols) Named(name string) []Symbol {
 // Halves of functions (.part, .cold) are left out.
 func (s *Symbols) SuffixedByBase() map[string][]Symbol {
 	bases := make(map[string][]Symbol)
-	for _, symbol := range s.sorted {
+	for symbol := range s.all() {
 		base, suffix, ok := strings.Cut(symbol.Name, ".")
 		if !ok || strings.Contains(suffix, "part") || strings.Contains(suffix, "cold") {
 			continue
@@ -136,17 +204,17 @@ func (s *Symbols) At(address uint64) (Symbol, bool) {
 	if !exact {
 		i--
 	}
-	if i < 0 || address-s.sorted[i].Address >= reach {
+	if i < 0 || address-s.sorted[i].address >= reach {
 		return Symbol{}, false
 	}
-	return s.sorted[i], true
+	return s.at(uint32(i)), true
 }
 
 // from returns the index of the first symbol at or above the address, and whether
 // it is at it.
 func (s *Symbols) from(address uint64) (index int, exact bool) {
-	return slices.BinarySearchFunc(s.sorted, address, func(symbol Symbol, a uint64) int {
-		return cmp.Compare(symbol.Address, a)
+	return slices.BinarySearchFunc(s.sorted, address, func(p place, a uint64) int {
+		return cmp.Compare(p.address, a)
 	})
 }
 
@@ -155,7 +223,7 @@ func (s *Symbols) from(address uint64) (index int, exact bool) {
 func (s *Symbols) Size(symbol Symbol) uint32 {
 	const most = 4096
 	if i, _ := s.from(symbol.Address + 1); i < len(s.sorted) {
-		return uint32(min(s.sorted[i].Address-symbol.Address, most))
+		return uint32(min(s.sorted[i].address-symbol.Address, most))
 	}
 	return most
 }
@@ -163,7 +231,7 @@ func (s *Symbols) Size(symbol Symbol) uint32 {
 // Widen restores an address from its low word. Kernel and module text share
 // the upper word on x86-64, where both lie in the top 2 GiB.
 func (s *Symbols) Widen(low uint32) uint64 {
-	return s.sorted[len(s.sorted)-1].Address&^0xffffffff | uint64(low)
+	return s.sorted[len(s.sorted)-1].address&^0xffffffff | uint64(low)
 }
 
 // BaseName is the function that a symbol with a compiler's suffix was made of.

@@ -20,7 +20,7 @@ const (
 // under the name of its function.
 func (s *Symbols) Trampolines(functions map[btf.TypeID]string) *Symbols {
 	var found []Symbol
-	for _, symbol := range s.sorted {
+	for symbol := range s.all() {
 		digits, ok := strings.CutPrefix(symbol.Name, trampolinePrefix)
 		if symbol.Module != "bpf" || !ok {
 			continue
