@@ -4,6 +4,7 @@ package term
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
@@ -64,16 +65,47 @@ func appendSurroundings(b []byte, h, before *journey.Hop) []byte {
 	return b
 }
 
+// appendWait appends a wait as a JSON object, a contract with users: from and to are the
+// functions at its ends, offset_ns is since the journey's start.
+func appendWait(b []byte, w *journey.Wait) []byte {
+	b = appendString(append(b, `{"from":`...), w.From)
+	b = appendString(append(b, `,"to":`...), w.To)
+	b = strconv.AppendInt(append(b, `,"offset_ns":`...), int64(w.Offset), 10)
+	b = strconv.AppendInt(append(b, `,"duration_ns":`...), int64(w.Duration), 10)
+	return append(b, '}')
+}
+
 // appendString appends s quoted. Names of devices may need escapes, those of functions do not.
 func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			return append(b, escaped(s)...)
+	before := len(b)
+	b = append(append(b, '"'), s...)
+	if needsEscape(b[before+1:]) {
+		return append(b[:before], escaped(s)...)
+	}
+	return append(b, '"')
+}
+
+func needsEscape(s []byte) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if anyNeedsEscape(binary.NativeEndian.Uint64(s)) {
+			return true
 		}
 	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
+	for _, c := range s {
+		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
+}
+
+// anyNeedsEscape looks at eight bytes at once. Of the first that is below a bound, subtracting
+// that from each sets the upper bit, and of none if none is; a byte is equal to another if
+// their difference by exclusive or is below 1.
+func anyNeedsEscape(bytes uint64) bool {
+	const each, upper = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := bytes^'"'*each, bytes^'\\'*each
+	return (bytes|(bytes-' '*each)|(quote-each)|(backslash-each))&upper != 0
 }
 
 // escaped is s as encoding/json quotes it on the rest of the line.

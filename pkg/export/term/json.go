@@ -35,7 +35,8 @@ type line struct {
 	Drop       *drop    `json:"drop,omitempty"`
 	Flow       flow     `json:"flow"`
 	Process    *process `json:"process,omitempty"`
-	// What follows is written in place of the closing brace: "hops", see appendHop, and "waits".
+	// What follows is written in place of the closing brace: "hops" and "waits", see
+	// appendHop and appendWait.
 }
 
 type drop struct {
@@ -66,13 +67,6 @@ type process struct {
 	PodUID    string `json:"pod_uid,omitempty"`
 }
 
-type waiting struct {
-	From       string `json:"from"`
-	To         string `json:"to"`
-	OffsetNS   int64  `json:"offset_ns"`
-	DurationNS int64  `json:"duration_ns"`
-}
-
 // lineEncoder writes lines; it uses its memory again for every journey. Of a line
 // nearly all is hops, which encoding/json takes several times as long for.
 type lineEncoder struct {
@@ -95,9 +89,7 @@ func (e *lineEncoder) journey(j *journey.Journey) error {
 	}
 	e.line.Truncate(e.line.Len() - len("}\n"))
 	e.hops(j)
-	if err := e.waits(j); err != nil {
-		return err
-	}
+	e.waits(j)
 	e.line.WriteString("}\n")
 	_, err := e.out.Write(e.line.Bytes())
 	return err
@@ -150,17 +142,15 @@ func (e *lineEncoder) hops(j *journey.Journey) {
 	e.line.Write(append(b, ']'))
 }
 
-func (e *lineEncoder) waits(j *journey.Journey) error {
-	all := make([]waiting, len(j.Waits))
-	for i, w := range j.Waits {
-		all[i] = waiting{w.From, w.To, int64(w.Offset), int64(w.Duration)}
+func (e *lineEncoder) waits(j *journey.Journey) {
+	b := append(e.line.AvailableBuffer(), `,"waits":[`...)
+	for i := range j.Waits {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendWait(b, &j.Waits[i])
 	}
-	e.line.WriteString(`,"waits":`)
-	if err := e.json.Encode(all); err != nil {
-		return err
-	}
-	e.line.Truncate(e.line.Len() - len("\n"))
-	return nil
+	e.line.Write(append(b, ']'))
 }
 
 func idText(id uint64) string { return fmt.Sprintf("%016x", id) }
