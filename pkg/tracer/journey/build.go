@@ -86,12 +86,13 @@ func (b *builder) add() {
 	if len(b.open) > 0 {
 		parent = b.open[len(b.open)-1]
 	}
-	b.journey.Hops = append(b.journey.Hops, Hop{
-		Function: v.Function, Caller: v.Caller, Via: b.via(v, parent, before),
-		Parent: parent, Depth: len(b.open), Offset: v.Offset,
-		CPU: v.CPU, Interface: v.Interface, Ifindex: v.Ifindex,
-		Netns: v.Netns, Length: v.Length, Mark: v.Mark,
-	})
+	via := b.via(v, parent, before)
+	b.journey.Hops = b.journey.Hops[:index+1] // of which Build has made as many as there are visits
+	h := &b.journey.Hops[index]               // written in place, not copied: hops are large
+	h.Function, h.Caller, h.Via = v.Function, v.Caller, via
+	h.Parent, h.Depth, h.Offset = parent, len(b.open), v.Offset
+	h.CPU, h.Interface, h.Ifindex = v.CPU, v.Interface, v.Ifindex
+	h.Netns, h.Length, h.Mark = v.Netns, v.Length, v.Mark
 	b.open = append(b.open, index)
 }
 

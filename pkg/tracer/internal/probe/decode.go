@@ -133,12 +133,12 @@ func (d *decoder) visits(r *journey.Record, start uint64, entries []byte) error 
 		tagged := word.Uint64(entries[at+8:])
 		switch kind := packetPathEntryKind(tagged & (1<<depthShift - 1)); kind {
 		case packetPathEntryKindENTRY_HOP, packetPathEntryKindENTRY_HOP_NEW_STACK:
-			v := current
+			r.Visits = append(r.Visits, current)
+			v := &r.Visits[len(r.Visits)-1]
 			v.Function, v.Caller, v.CallSite = d.names.function(a), d.names.function(b), b
 			v.Offset = sinceStart(start, tagged>>timeShift)
 			v.Depth = depthOf(tagged)
 			v.NewStack = kind == packetPathEntryKindENTRY_HOP_NEW_STACK
-			r.Visits = append(r.Visits, v)
 		case packetPathEntryKindENTRY_PLACE:
 			current.Ifindex, current.Netns, current.CPU = a, b, int(tagged>>timeShift)
 			if at += entrySize; at >= len(entries) {

@@ -93,12 +93,18 @@ func (w *wire) count() *wire {
 	return w
 }
 
-func testDecoder() *decoder {
+// testDecoder knows a few functions by the low words 0x100, 0x200 and 0x300, and others given.
+func testDecoder(functions ...kernel.Symbol) *decoder {
+	functions = append(functions,
+		kernel.Symbol{Address: 0xffffffff81000000, Name: "_stext"},
+		kernel.Symbol{Address: 0xffffffff00000100, Name: "ip_rcv"},
+		kernel.Symbol{Address: 0xffffffff00000200, Name: "ip_rcv_core"},
+		kernel.Symbol{Address: 0xffffffff00000300, Name: "process_backlog"},
+	)
 	return &decoder{offset: time.Second, names: &names{
-		symbols:     kernel.NewSymbols([]kernel.Symbol{{Address: 0xffffffff81000000, Name: "_stext"}}),
+		symbols:     kernel.NewSymbols(functions),
 		reasons:     &kernel.Reasons{},
 		tracepoints: []string{"net:netif_rx", "skb:kfree_skb"},
-		functions:   map[uint32]string{0x100: "ip_rcv", 0x200: "ip_rcv_core", 0x300: "process_backlog"},
 		devices:     make(map[string]string),
 	}}
 }
@@ -249,14 +255,17 @@ func FuzzDecode(f *testing.F) {
 // BenchmarkJourney is all from a record of 100 hops to its journey.
 func BenchmarkJourney(b *testing.B) {
 	const hops, functions, first = 100, 50, 0x1000
-	d := testDecoder()
+	var symbols []kernel.Symbol
+	for i := range uint64(functions) {
+		symbols = append(symbols, kernel.Symbol{Address: 0xffffffff00000000 + first + i, Name: fmt.Sprintf("function_%04d", i)})
+	}
+	d := testDecoder(symbols...)
 	w := newWire(0)
 	binary.NativeEndian.PutUint16(w.bytes[offsetFrameUsed:], frameSize)
 	copy(w.bytes[offsetFrame+12:], "\x08\x00\x45") // IPv4
 	w.entry(packetPathEntryKindENTRY_PLACE, 3, 4026531840, 0, 1).name("veth0")
 	w.entry(packetPathEntryKindENTRY_SIZE, 84, 0, 0, 0)
 	for i := range uint64(hops) {
-		d.names.functions[first+uint32(i%functions)] = fmt.Sprintf("function_%04d", i%functions)
 		caller := first + uint32((i+functions-1)%functions)
 		w.hop(packetPathEntryKindENTRY_HOP, first+uint32(i%functions), caller, i%4, 1000*i)
 	}

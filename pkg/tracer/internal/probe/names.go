@@ -14,6 +14,18 @@ import (
 // maxDevices bounds the names of devices that are kept: a machine may make new ones for ever.
 const maxDevices = 4096
 
+// functionSlots is a power of two, more than there are call sites of the functions attached.
+const (
+	functionSlots    = 1 << functionSlotBits
+	functionSlotBits = 13
+)
+
+// named is the name of the function that an address lies in.
+type named struct {
+	low  uint32 // of the address; 0 is none
+	name string
+}
+
 // names turns the numbers of records into names. Only function() and device() write to
 // it, and are for one goroutine; the rest is safe for concurrent use.
 type names struct {
@@ -21,7 +33,7 @@ type names struct {
 	reasons     *kernel.Reasons
 	tracepoints []string          // by number - 1
 	subsystems  map[string]string // of tracepoints; without tracefs they have none
-	functions   map[uint32]string // answers given: no more than call sites in the kernel
+	functions   [functionSlots]named
 	devices     map[string]string // the same string for the same name
 	trampolines *kernel.Symbols   // which the functions return to that others are jumped to from; nil without
 }
@@ -31,7 +43,7 @@ func newNames(known *facts) (*names, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &names{symbols: known.symbols, reasons: reasons, functions: make(map[uint32]string), devices: make(map[string]string)}, nil
+	return &names{symbols: known.symbols, reasons: reasons, devices: make(map[string]string)}, nil
 }
 
 // addTracepoint gives a tracepoint its number, which stands in records where
@@ -63,12 +75,12 @@ func (n *names) function(low uint32) string {
 	if int(low) <= len(n.tracepoints) {
 		return n.tracepoints[low-1]
 	}
-	name, known := n.functions[low]
-	if !known {
-		name = strings.ToValidUTF8(n.at(n.symbols.Widen(low)), "\uFFFD")
-		n.functions[low] = name
+	const golden = 0x9e3779b1 // 2^32 by the golden ratio: neighbours come to lie apart
+	slot := &n.functions[low*golden>>(32-functionSlotBits)]
+	if slot.low != low {
+		*slot = named{low, strings.ToValidUTF8(n.at(n.symbols.Widen(low)), "\uFFFD")}
 	}
-	return name
+	return slot.name
 }
 
 // device names a network device, from bytes of which those after a zero say nothing.

@@ -32,6 +32,29 @@ func TestTrampolinesAreNamedByTheirFunctions(t *testing.T) {
 	}
 }
 
+// TestFunctionsShareSlots: of more than there are slots each keeps its own name.
+func TestFunctionsShareSlots(t *testing.T) {
+	const functions, size, text = 2*functionSlots + 1, 48, 0xffffffff81000000
+	var symbols []kernel.Symbol
+	for i := range uint64(functions) {
+		symbols = append(symbols, kernel.Symbol{Address: text + i*size, Name: fmt.Sprintf("f%d", i)})
+	}
+	n := &names{symbols: kernel.NewSymbols(symbols)}
+	for range 2 {
+		for i, s := range symbols {
+			low := uint32(s.Address + size/2)
+			for range 2 {
+				if got := n.function(low); got != s.Name {
+					t.Fatalf("%d: %#x is in %q, want %q", i, low, got, s.Name)
+				}
+			}
+		}
+	}
+	if got := n.function(0); got != "" {
+		t.Errorf("0 is in %q", got)
+	}
+}
+
 func TestDevicesAreBounded(t *testing.T) {
 	n := &names{devices: make(map[string]string)}
 	for i := range 3 * maxDevices {
