@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,9 +33,13 @@ func check(ctx context.Context, s *settings, out io.Writer) (err error) {
 	if r.Backend != "" {
 		with += " by " + string(r.Backend)
 	}
-	fmt.Fprintf(out, "source    %s\nattached  %d\nrefused   %d\nskipped   %d\n", with, r.Attached, len(r.Refused), len(r.Skipped))
-	listMisses(out, "refused by the kernel", r.Refused)
-	listMisses(out, "skipped", r.Skipped)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "source    %s\nattached  %d\nrefused   %d\nskipped   %d\n", with, r.Attached, len(r.Refused), len(r.Skipped))
+	listMisses(&b, "refused by the kernel", r.Refused)
+	listMisses(&b, "skipped", r.Skipped)
+	if _, err := b.WriteTo(out); err != nil {
+		return err
+	}
 	if len(r.Refused) > 0 {
 		return errRefused
 	}

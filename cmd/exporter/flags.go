@@ -3,11 +3,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/promslog"
@@ -44,8 +49,9 @@ const (
 func parse(args []string, out io.Writer) (*settings, error) {
 	s := &settings{log: promslog.Config{}}
 	app := kingpin.New("skbpath", description)
-	app.UsageWriter(out)
-	app.ErrorWriter(out)
+	var answer bytes.Buffer // kingpin panics where it cannot write
+	app.UsageWriter(&answer)
+	app.ErrorWriter(&answer)
 	answered := false
 	app.Terminate(func(int) { answered = true })
 	app.Version(version.Print("skbpath")).VersionFlag.NoEnvar()
@@ -62,22 +68,30 @@ func parse(args []string, out io.Writer) (*settings, error) {
 	promslogflag.AddFlags(app, &s.log)
 	_, err := app.Parse(args)
 	if answered {
+		if _, err := answer.WriteTo(out); err != nil {
+			return nil, err
+		}
 		return nil, errAnswered
 	}
 	if err != nil {
 		return nil, &tracer.UsageError{Err: fmt.Errorf("%w (see skbpath --help)", err)}
 	}
-	if !strings.HasPrefix(s.telemetryPath, "/") || s.telemetryPath == "/" {
-		return nil, &tracer.UsageError{Err: fmt.Errorf("--web.telemetry-path %q: must begin with / and name a page", s.telemetryPath)}
-	}
-	if slices.Contains([]string{profile.Path, healthyPath, readyPath}, s.telemetryPath) {
-		return nil, &tracer.UsageError{Err: fmt.Errorf("--web.telemetry-path %q: is another page's", s.telemetryPath)}
-	}
-	if s.tracer.MaxHops == 0 || s.tracer.Timeout == 0 { // tracer.Config has its defaults there
-		return nil, &tracer.UsageError{Err: errors.New("--journey.max-hops and --journey.timeout must be above zero")}
+	if err := checkPath(s.telemetryPath); err != nil {
+		return nil, &tracer.UsageError{Err: fmt.Errorf("--web.telemetry-path %q: %w", s.telemetryPath, err)}
 	}
 	s.tracer.Filter = strings.Join(*words, " ")
 	return s, nil
+}
+
+// checkPath: http.ServeMux panics where a path is none of its patterns.
+func checkPath(name string) error {
+	if !regexp.MustCompile(`^(/[\w.~-]+)+$`).MatchString(name) || path.Clean(name) != name {
+		return errors.New("must be / and the name of a page, of letters, digits and any of _.~-")
+	}
+	if slices.Contains([]string{profile.Path, healthyPath, readyPath}, name) {
+		return errors.New("is another page's")
+	}
+	return nil
 }
 
 func addTracerFlags(app *kingpin.Application, c *tracer.Config) {
@@ -99,9 +113,9 @@ func addTracerFlags(app *kingpin.Application, c *tracer.Config) {
 	app.Flag("journey.sample", "Of the journeys that all keeps, keep one in N.").PlaceHolder("1/N").StringVar(&c.Sample)
 	app.Flag("journey.rate-limit", "Keep at most so many journeys a second.").PlaceHolder("N/s").StringVar(&c.RateLimit)
 	app.Flag("journey.timeout", "A packet not seen for so long has expired.").
-		Default(tracer.DefaultTimeout.String()).DurationVar(&c.Timeout)
+		Default(tracer.DefaultTimeout.String()).SetValue(&positive[time.Duration]{"journey.timeout", "a duration above zero, such as 30s", time.ParseDuration, &c.Timeout})
 	app.Flag("journey.max-hops", "Hops recorded of one journey; the rest is counted as lost.").
-		Default(fmt.Sprint(tracer.DefaultMaxHops)).IntVar(&c.MaxHops)
+		Default(fmt.Sprint(tracer.DefaultMaxHops)).SetValue(&positive[int]{"journey.max-hops", "a number above zero", strconv.Atoi, &c.MaxHops})
 }
 
 // choice is the value of a flag that takes one of a few words, and names the
@@ -119,6 +133,26 @@ func (c *choice) Set(word string) error {
 		return fmt.Errorf("--%s must be one of %s, got '%s'", c.flag, strings.Join(c.words, ","), word)
 	}
 	*c.target = word
+	return nil
+}
+
+// positive is the value of a flag that takes something above zero, and names the flag when
+// it gets something else: zero is the default's in tracer.Config.
+type positive[T ~int | ~int64] struct {
+	flag   string
+	want   string
+	parse  func(string) (T, error)
+	target *T
+}
+
+func (p *positive[T]) String() string { return fmt.Sprint(*p.target) }
+
+func (p *positive[T]) Set(word string) error {
+	value, err := p.parse(word)
+	if err != nil || value <= 0 {
+		return fmt.Errorf("--%s must be %s, got '%s'", p.flag, p.want, word)
+	}
+	*p.target = value
 	return nil
 }
 

@@ -42,8 +42,18 @@ func buildVersion() string {
 	return strings.Trim(info.Main.Version, "()") // (devel)
 }
 
+// ends are the signals that ask to end. Not that of a terminal which is gone where nohup
+// has it ignored.
+func ends() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
+}
+
 func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), ends()...)
 	defer stop()
 	s, err := parse(args, os.Stdout)
 	switch {

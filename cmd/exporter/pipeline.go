@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -46,6 +47,12 @@ func trace(ctx context.Context, s *settings) (err error) {
 	defer runtime.KeepAlive(make([]byte, ballast))
 	log := promslog.New(&s.log)
 	handleTelemetryErrors(log)
+	if err := s.tracer.Validate(); err != nil {
+		return err
+	}
+	if err := withdraw(s.readyFile); err != nil {
+		return err
+	}
 	listeners, err := listen(s.web)
 	if err != nil {
 		return err
@@ -80,6 +87,11 @@ func trace(ctx context.Context, s *settings) (err error) {
 		if err := fanout.Close(flush); err != nil {
 			log.Warn("not everything was sent before the end", "err", err)
 		}
+		for _, loss := range fanout.Losses() {
+			if loss.Count > 0 {
+				log.Warn("journeys that one sink did not get", "cause", loss.Cause, "journeys", loss.Count)
+			}
+		}
 	}()
 	if err := sinks.recordOnDemand(t); err != nil {
 		return err
@@ -91,6 +103,7 @@ func trace(ctx context.Context, s *settings) (err error) {
 	if err := announce(s.readyFile); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, withdraw(s.readyFile)) }()
 	log.Info("following packets", "filter", s.tracer.Filter, "metrics", listeners.url(s.telemetryPath))
 	if err := t.Run(ctx, fanout.Emit); err != nil {
 		return err
@@ -129,7 +142,7 @@ func openSinks(ctx context.Context, s *settings, log *slog.Logger) (*sinks, erro
 	if traces {
 		sink, err := otlp.New(ctx, otlp.Config{Version: version.Version, Getenv: os.Getenv, Log: log})
 		if err != nil {
-			return nil, err
+			return nil, &tracer.UsageError{Err: err}
 		}
 		all.add(export.Route{Sink: sink, Limits: sink.Limits()})
 		all.exemplars = prom.NewExemplars()
@@ -176,6 +189,24 @@ func handleTelemetryErrors(log *slog.Logger) {
 	}))
 }
 
+// withdraw removes the ready file, of an earlier run too, if it is a file and no device, and
+// sees to it that there is a directory for it.
+func withdraw(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return &tracer.UsageError{Err: fmt.Errorf("--ready-file %s: %w", path, err)}
+	}
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("--ready-file %s: %w", path, err)
+	}
+	return nil
+}
+
 // announce creates the ready file.
 func announce(path string) error {
 	if path == "" {
@@ -183,7 +214,7 @@ func announce(path string) error {
 	}
 	f, err := os.Create(path)
 	if err != nil {
-		return fmt.Errorf("create ready file: %w", err)
+		return fmt.Errorf("--ready-file %s: %w", path, err)
 	}
 	return f.Close()
 }

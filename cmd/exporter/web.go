@@ -11,11 +11,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/mdlayher/vsock"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,10 +29,10 @@ import (
 
 	"github.com/skbpath/skbpath/pkg/export/profile"
 	"github.com/skbpath/skbpath/pkg/export/prom"
+	"github.com/skbpath/skbpath/pkg/tracer"
 )
 
-// listenerSet is the sockets that /metrics is served on. Systemd's are opened
-// by the toolkit.
+// listenerSet is the sockets that /metrics is served on.
 type listenerSet struct {
 	sockets []net.Listener
 	scheme  string // http or https
@@ -39,10 +42,15 @@ type listenerSet struct {
 // shows before anything is attached.
 func listen(flags *web.FlagConfig) (set listenerSet, err error) {
 	if set.scheme, err = scheme(*flags.WebConfigFile); err != nil {
-		return set, fmt.Errorf("--web.config.file %s: %w", *flags.WebConfigFile, err)
+		return set, &tracer.UsageError{Err: fmt.Errorf("--web.config.file %s: %w", *flags.WebConfigFile, err)}
 	}
 	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
-		return set, nil
+		set.sockets, err = activation.Listeners()
+		set.sockets = slices.DeleteFunc(set.sockets, func(l net.Listener) bool { return l == nil }) // of datagrams
+		if err == nil && len(set.sockets) == 0 {
+			err = &tracer.UsageError{Err: errors.New("--web.systemd-socket: systemd has passed no socket")}
+		}
+		return set, err
 	}
 	defer func() {
 		if err != nil {
@@ -52,11 +60,20 @@ func listen(flags *web.FlagConfig) (set listenerSet, err error) {
 	for _, address := range *flags.WebListenAddresses {
 		l, err := listenAt(address)
 		if err != nil {
-			return set, fmt.Errorf("--web.listen-address %s: %w", address, err)
+			return set, badAddress(address, err)
 		}
 		set.sockets = append(set.sockets, l)
 	}
 	return set, nil
+}
+
+// badAddress is a usage error unless the kernel has refused the address.
+func badAddress(address string, err error) error {
+	err = fmt.Errorf("--web.listen-address %s: %w", address, err)
+	if _, refused := errors.AsType[syscall.Errno](err); refused {
+		return err
+	}
+	return &tracer.UsageError{Err: err}
 }
 
 // scheme checks the web configuration, and is how the toolkit will serve by it.
@@ -87,6 +104,9 @@ const vsockPrefix = "vsock://"
 // listenAt takes a port as the toolkit would: its own way to serve opens sockets
 // only once there is a server.
 func listenAt(address string) (net.Listener, error) {
+	if address == "" { // any port, to Go
+		return nil, errors.New("no address, such as :10199")
+	}
 	if !strings.HasPrefix(address, vsockPrefix) {
 		return net.Listen("tcp", address)
 	}
@@ -109,9 +129,6 @@ func (l listenerSet) close() {
 
 // url is where a person finds the metrics.
 func (l listenerSet) url(path string) string {
-	if len(l.sockets) == 0 {
-		return path
-	}
 	first := l.sockets[0].Addr()
 	if v, ok := first.(*vsock.Addr); ok {
 		return fmt.Sprintf("%s%d:%d%s", vsockPrefix, v.ContextID, v.Port, path)
@@ -154,12 +171,7 @@ func serve(s *settings, listeners listenerSet, packets http.Handler, log *slog.L
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), // what went wrong with a connection
 	}
 	go func() {
-		var err error
-		if len(listeners.sockets) > 0 {
-			err = web.ServeMultiple(listeners.sockets, w.server, s.web, slog.New(w.log))
-		} else {
-			err = web.ListenAndServe(w.server, s.web, slog.New(w.log))
-		}
+		err := web.ServeMultiple(listeners.sockets, w.server, s.web, slog.New(w.log))
 		if !errors.Is(err, http.ErrServerClosed) {
 			fail(fmt.Errorf("serve metrics: %w", err))
 		}

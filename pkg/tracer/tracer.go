@@ -75,13 +75,20 @@ type Tracer struct {
 	naming    *naming
 }
 
+// Validate returns a *UsageError where the configuration asks for what cannot be,
+// whatever the kernel. Open does the same.
+func (c *Config) Validate() error {
+	_, err := c.options()
+	return err
+}
+
 // Open checks the configuration, loads and attaches. A *UsageError in the
 // chain means that the caller asked for something that cannot be. When the context
 // ends before all is attached, what is gets detached, and the error is its cause.
 func Open(ctx context.Context, c Config) (*Tracer, error) {
 	options, err := c.options()
 	if err != nil {
-		return nil, &UsageError{err}
+		return nil, err
 	}
 	if missing := missingCapabilities(); missing != "" {
 		return nil, fmt.Errorf("not permitted: run as root or grant %s", missing)
@@ -195,7 +202,10 @@ func (c *Config) options() (*probe.Options, error) {
 	if c.MaxHops == 0 {
 		o.MaxHops = DefaultMaxHops
 	}
-	return o, errors.Join(c.setSource(o), c.setFilter(o), c.setKeep(o))
+	if err := errors.Join(c.setSource(o), c.setFilter(o), c.setKeep(o)); err != nil {
+		return nil, &UsageError{err}
+	}
+	return o, nil
 }
 
 func (c *Config) setSource(o *probe.Options) error {
@@ -263,6 +273,9 @@ func parseMark(text string) (mark, mask uint32, err error) {
 	k, err := strconv.ParseUint(maskText, 0, 32)
 	if err != nil || k == 0 {
 		return 0, 0, fmt.Errorf("mark %q: %q is not a 32-bit mask", text, maskText)
+	}
+	if m&^k != 0 {
+		return 0, 0, fmt.Errorf("mark %q: no packet has it, since %s has bits that are not in the mask", text, value)
 	}
 	return uint32(m), uint32(k), nil
 }

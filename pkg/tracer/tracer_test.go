@@ -19,6 +19,7 @@ func TestParseMark(t *testing.T) {
 		{text: "0x10/0xf0", mark: 0x10, mask: 0xf0},
 		{text: "x", fault: `"x" is not a 32-bit number`},
 		{text: "1/0", fault: `"0" is not a 32-bit mask`},
+		{text: "0x10/1", fault: "no packet has it"},
 		{text: "1/", fault: `"" is not a 32-bit mask`},
 		{text: "0x100000000", fault: "not a 32-bit number"},
 	}

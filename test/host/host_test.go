@@ -172,6 +172,7 @@ type skbpath struct {
 	lines   chan *journey
 	url     string
 	log     string
+	ready   string
 }
 
 // start runs the binary until everything is attached.
@@ -195,7 +196,7 @@ func start(t *testing.T, binary string, args ...string) *skbpath {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = process.Process.Kill() })
-	s := &skbpath{process: process, lines: make(chan *journey, 4096), log: log}
+	s := &skbpath{process: process, lines: make(chan *journey, 4096), log: log, ready: ready}
 	go decode(out, s.lines)
 	await(t, "the ready file", func() bool { _, err := os.Stat(ready); return err == nil })
 	text, err := os.ReadFile(log)
@@ -266,6 +267,9 @@ func (s *skbpath) stop(t *testing.T) {
 	if err := s.process.Wait(); err != nil {
 		text, _ := os.ReadFile(s.log)
 		t.Errorf("after SIGTERM: %v\n%s", err, text)
+	}
+	if _, err := os.Stat(s.ready); err == nil {
+		t.Error("the ready file is still there")
 	}
 }
 

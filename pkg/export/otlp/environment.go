@@ -109,6 +109,11 @@ func (getenv variables) checkEndpoints() error {
 		if protocol != overGRPC && !web {
 			return fmt.Errorf("%s=%q is not a URL such as http://localhost:4318", name, text)
 		}
+		if port := u.Port(); port != "" {
+			if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+				return fmt.Errorf("%s=%q: there is no port %s", name, text, port)
+			}
+		}
 	}
 	return nil
 }

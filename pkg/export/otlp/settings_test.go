@@ -72,6 +72,8 @@ func TestEnvironmentIsChecked(t *testing.T) {
 	}{
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318"}, ""},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"}, "is not a URL"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:99999"}, "there is no port 99999"},
+		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:0", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, "there is no port 0"},
 		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "://"}, "missing protocol scheme"},
 		{[]string{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317", "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"}, ""},
 		{[]string{"OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"}, "neither grpc nor http/protobuf"},
