@@ -131,7 +131,7 @@ has_traces() {
 # --- Prometheus ------------------------------------------------------------
 
 start_prometheus() {
-	prometheus --config.file=/etc/prometheus.yml --storage.tsdb.path=/tmp/prometheus --enable-feature=exemplar-storage \
+	prometheus --config.file=/etc/prometheus.yml --storage.tsdb.path=/tmp/prometheus --enable-feature=exemplar-storage,created-timestamp-zero-ingestion \
 		--web.listen-address=127.0.0.1:9090 >"$OUT/prometheus.log" 2>&1 &
 	within 60 answers "$PROMETHEUS/-/ready"
 }
@@ -168,6 +168,7 @@ ask() {
 		drops sum by (reason, subsystem, function, protocol, interface) ($drops)
 		drops_since sum($drops) - sum($drops @ $2)
 		drops_increase sum(increase(${drops}[$window] @ $now))
+		drops_from_zero sum(increase(${drops}[10m]))
 		drops_rate sum(rate(${drops}[$window] @ $now))
 		journeys skbpath_journeys_total{job="$1"}
 		calls skbpath_function_calls_total{job="$1",function="icmp_rcv"}

@@ -128,10 +128,12 @@ func checkEstimates(t *testing.T, dir string) {
 	for name, limits := range map[string][2]float64{
 		"drops_increase": {5, 15},
 		"drops_rate":     {0.1, 10},
-		"buckets":        {5, 50},
-		"quantile":       {1e-7, 1},
-		"attached":       {500, 10000},
-		"scrape":         {1e-4, 1},
+		// Also those that were there when the series was first scraped.
+		"drops_from_zero": {dropped, dropped + 1},
+		"buckets":         {5, 50},
+		"quantile":        {1e-7, 1},
+		"attached":        {500, 10000},
+		"scrape":          {1e-4, 1},
 	} {
 		if got := single(t, dir, name); !(got >= limits[0] && got <= limits[1]) {
 			t.Errorf("%s is %v, want something in %v", name, got, limits)

@@ -7,6 +7,8 @@ package prom
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -50,6 +52,7 @@ type Collector struct {
 	losses    func() []journey.Loss
 	fill      func() map[string]float64
 	exemplars *Exemplars
+	births    *births
 	log       *quiet.Logger
 
 	readsFailed atomic.Uint64
@@ -69,6 +72,7 @@ func NewCollector(c Config) *Collector {
 		losses:       c.Losses,
 		fill:         c.Fill,
 		exemplars:    c.Exemplars,
+		births:       newBirths(c.Loaded),
 		log:          quiet.New(c.Log, quiet.DefaultInterval),
 		descriptions: describe(),
 	}
@@ -137,6 +141,7 @@ func newDropKey(reason, subsystem, function, protocol, device string) dropKey {
 }
 
 func (c *Collector) collectDrops(out chan<- prometheus.Metric) error {
+	now := time.Now() // what is dropped from now on may be counted, or not
 	rows, err := c.kernel.Drops()
 	if err != nil {
 		return err
@@ -149,10 +154,12 @@ func (c *Collector) collectDrops(out chan<- prometheus.Metric) error {
 		s := sums[key]
 		sums[key] = sum{s.packets + r.Packets, s.bytes + r.Bytes}
 	}
-	for k, s := range sums {
-		packets := c.counter(c.droppedPackets, s.packets, k.reason, k.subsystem, k.function, k.protocol, k.device)
+	keys := slices.Collect(maps.Keys(sums))
+	for i, born := range c.births.at(now, keys) {
+		k, s := keys[i], sums[keys[i]]
+		packets := counterSince(born, c.droppedPackets, s.packets, k.reason, k.subsystem, k.function, k.protocol, k.device)
 		out <- c.exemplars.ofDrop(k).onCounter(packets)
-		out <- c.counter(c.droppedBytes, s.bytes, k.reason, k.subsystem, k.function, k.protocol, k.device)
+		out <- counterSince(born, c.droppedBytes, s.bytes, k.reason, k.subsystem, k.function, k.protocol, k.device)
 	}
 	return nil
 }
@@ -191,7 +198,11 @@ func (c *Collector) collectLosses(out chan<- prometheus.Metric) {
 }
 
 func (c *Collector) counter(d *prometheus.Desc, value uint64, values ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetricWithCreatedTimestamp(d, prometheus.CounterValue, float64(value), c.loaded, values...)
+	return counterSince(c.loaded, d, value, values...)
+}
+
+func counterSince(created time.Time, d *prometheus.Desc, value uint64, values ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetricWithCreatedTimestamp(d, prometheus.CounterValue, float64(value), created, values...)
 }
 
 func (c *Collector) histogram(d *prometheus.Desc, h *journey.Histogram, last []exemplar, pairs ...string) prometheus.Metric {

@@ -42,7 +42,7 @@ func Build(r *Record) *Journey {
 		j.AbsorbedBy = r.Absorber
 	}
 	if r.Drop != nil {
-		j.Drop = placeDrop(r.Drop, j.Hops)
+		j.Drop = placeDrop(r.Drop, j.Hops, r.Lost != BeyondLimit)
 	}
 	return j
 }
@@ -211,8 +211,8 @@ func (b *builder) finish() { b.close(b.open, b.journey.Duration) }
 
 // placeDrop finds the hop a drop happened in: the last visit to the function
 // that let go of the packet or, where that one cannot be probed, the last hop
-// before the kernel's own freeing functions.
-func placeDrop(d *Drop, hops []Hop) *Drop {
+// before the kernel's own freeing functions; not so unless the last hops are there.
+func placeDrop(d *Drop, hops []Hop, toTheEnd bool) *Drop {
 	placed := *d
 	placed.Hop = -1
 	for i := len(hops) - 1; i >= 0; i-- {
@@ -220,7 +220,7 @@ func placeDrop(d *Drop, hops []Hop) *Drop {
 			placed.Hop = i
 			return &placed
 		}
-		if placed.Hop == -1 && !frees(hops[i].Function) {
+		if placed.Hop == -1 && toTheEnd && !frees(hops[i].Function) {
 			placed.Hop = i
 		}
 	}

@@ -74,6 +74,7 @@ func TestBuild(t *testing.T) {
 	tests := map[string]struct {
 		visits  string
 		drop    *Drop
+		lost    string
 		outcome Outcome
 		merged  uint64 // the absorber
 		want    string
@@ -189,6 +190,17 @@ func TestBuild(t *testing.T) {
 				    kfree_skb_reason 20+80
 				      skb_release_head_state 30+70
 				dropped NETFILTER_DROP at hop 1`,
+		},
+		"a drop is placed nowhere where the last hops are missing": {
+			lost: BeyondLimit,
+			visits: `
+				0ns icmp_rcv
+				10ns ping_rcv depth 1`,
+			drop: &Drop{Reason: "NO_SOCKET", Function: "udp_rcv"},
+			want: `
+				icmp_rcv 0+100
+				  ping_rcv 10+90
+				dropped NO_SOCKET at hop -1`,
 		},
 		"a drop in a function that was not seen is placed before the freeing": {
 			visits: `
@@ -342,7 +354,7 @@ func TestBuild(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := &Record{Duration: 100, Visits: visits(t, test.visits), Outcome: test.outcome, Absorber: test.merged}
+			r := &Record{Duration: 100, Visits: visits(t, test.visits), Outcome: test.outcome, Absorber: test.merged, Lost: test.lost}
 			if test.drop != nil {
 				r.Outcome, r.Drop = Dropped, test.drop
 			}

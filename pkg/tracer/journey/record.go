@@ -4,6 +4,9 @@ package journey
 
 import "time"
 
+// BeyondLimit is lost where a journey has more hops than are recorded: its last.
+const BeyondLimit = "hops beyond the limit of one journey"
+
 // Record is what the kernel half says of one journey, or of one part of a long
 // one, with addresses already turned into names.
 type Record struct {
@@ -37,7 +40,7 @@ type Record struct {
 	Unwanted bool
 	Cgroup   uint64 // id of the process' cgroup v2, 0 when no process is known
 
-	// Lost says what the kernel half could not record; "" when nothing.
+	// Lost, of which BeyondLimit is one, says what the kernel half could not record; "" when nothing.
 	Lost string
 
 	Visits []Visit

@@ -26,6 +26,9 @@ const maxCgroups = 4096
 // mounted here: a mount changes the options of those that others have.
 var ErrNoCgroups = errors.New("no cgroup2 file system is mounted")
 
+// ErrNoHandles means that this process may not open what it has no path of.
+var ErrNoHandles = errors.New("opening a cgroup by its id takes CAP_DAC_READ_SEARCH")
+
 // Cgroups names the containers that cgroup ids belong to. Only Losses is safe
 // for concurrent use.
 type Cgroups struct {
@@ -56,6 +59,10 @@ func OpenCgroups() (*Cgroups, error) {
 	}
 	c := &Cgroups{root: root, known: make(map[uint64]container)}
 	c.path = c.pathOf
+	const any = 1 // whether there is one or not: permission comes first
+	if _, err := c.path(any); errors.Is(err, unix.EPERM) {
+		return nil, errors.Join(ErrNoHandles, root.Close())
+	}
 	return c, nil
 }
 

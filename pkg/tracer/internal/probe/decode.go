@@ -118,7 +118,7 @@ func (d *decoder) decode(raw []byte) (*journey.Record, error) {
 		r.Drop.Protocol = journey.Protocol(word.Uint16(raw[offsetDropType:]), raw[offsetDropProtocol])
 	}
 	if flags&uint16(packetPathRecordFlagRECORD_CUT) != 0 {
-		r.Lost = "hops beyond the limit of one journey"
+		r.Lost = journey.BeyondLimit
 	}
 	return r, d.visits(r, start, raw[recordHeader:recordHeader+entries*entrySize])
 }
