@@ -57,7 +57,7 @@ func trace(ctx context.Context, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { listeners.close() }()
+	defer listeners.close()
 	sinks, err := openSinks(ctx, s, log)
 	if err != nil {
 		return err
@@ -81,18 +81,7 @@ func trace(ctx context.Context, s *settings) (err error) {
 	debug.FreeOSMemory() // symbols and BTF, read to attach, take several times what is needed from now on
 
 	fanout := export.NewFanout(log, sinks.routes...)
-	defer func() {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-		defer cancel()
-		if err := fanout.Close(flush); err != nil {
-			log.Warn("not everything was sent before the end", "err", err)
-		}
-		for _, loss := range fanout.Losses() {
-			if loss.Count > 0 {
-				log.Warn("journeys that one sink did not get", "cause", loss.Cause, "journeys", loss.Count)
-			}
-		}
-	}()
+	defer flush(fanout, log)
 	if err := sinks.recordOnDemand(t); err != nil {
 		return err
 	}
@@ -104,7 +93,7 @@ func trace(ctx context.Context, s *settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, withdraw(s.readyFile)) }()
-	log.Info("following packets", "filter", s.tracer.Filter, "metrics", listeners.url(s.telemetryPath))
+	log.Info("following packets", "filter", s.tracer.Filter, "metrics", listeners.url(s.telemetryPath), "traces", tracesGo())
 	if err := t.Run(ctx, fanout.Emit); err != nil {
 		return err
 	}
@@ -112,6 +101,28 @@ func trace(ctx context.Context, s *settings) (err error) {
 		return cause
 	}
 	return nil
+}
+
+// flush lets the sinks send what they hold, and says what they did not get.
+func flush(fanout *export.Fanout, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := fanout.Close(ctx); err != nil {
+		log.Warn("not everything was sent before the end", "err", err)
+	}
+	for _, loss := range fanout.Losses() {
+		if loss.Count > 0 {
+			log.Warn("journeys that one sink did not get", "cause", loss.Cause, "journeys", loss.Count)
+		}
+	}
+}
+
+// tracesGo says where to, for a log.
+func tracesGo() string {
+	if !otlp.Enabled(os.Getenv) {
+		return "nowhere"
+	}
+	return otlp.Endpoint(os.Getenv)
 }
 
 // sinks is where journeys go. The profile, which is asked for what it holds, is
@@ -169,9 +180,15 @@ func openTracer(ctx context.Context, s *settings, log *slog.Logger) (*tracer.Tra
 		return nil, err
 	}
 	report := t.Report()
-	log.Info("attached to the kernel", "hops", report.Source, "backend", report.Backend,
-		"attached", report.Attached, "refused", len(report.Refused), "skipped", len(report.Skipped),
-		"hint", "with --check, skbpath names what is skipped and why")
+	attached := []any{"hops", report.Source}
+	if report.Backend != "" {
+		attached = append(attached, "backend", report.Backend)
+	}
+	attached = append(attached, "attached", report.Attached, "refused", len(report.Refused), "skipped", len(report.Skipped))
+	if len(report.Skipped) > 0 {
+		attached = append(attached, "hint", "with --check, skbpath names what is skipped and why")
+	}
+	log.Info("attached to the kernel", attached...)
 	for _, miss := range report.Refused {
 		log.Warn("not traced", "name", miss.Name, "reason", miss.Reason)
 	}

@@ -60,6 +60,17 @@ func (getenv variables) protocol() (protocol, name string) {
 	return overHTTP, ""
 }
 
+// endpoint says where traces go and how, for people: without a password in it.
+func (getenv variables) endpoint() string {
+	protocol, _ := getenv.protocol()
+	for _, text := range getenv.given("ENDPOINT") {
+		if u, err := url.Parse(text); err == nil {
+			return u.Redacted() + " by " + protocol
+		}
+	}
+	return "localhost by " + protocol
+}
+
 // client returns the client that speaks the protocol, which has been checked.
 func (getenv variables) client() otlptrace.Client {
 	if protocol, _ := getenv.protocol(); protocol == overGRPC {

@@ -64,6 +64,20 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+func TestEndpointForPeople(t *testing.T) {
+	const endpoint, protocol = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
+	for want, env := range map[string][]string{
+		"localhost by http/protobuf":               nil,
+		"http://c:4318 by http/protobuf":           {endpoint, "http://c:4318"},
+		"https://me:xxxxx@c:4317 by grpc":          {endpoint, "https://me:secret@c:4317", protocol, "grpc"},
+		"http://t:4318/v1/traces by http/protobuf": {endpoint, "http://c:4318", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:4318/v1/traces"},
+	} {
+		if got := Endpoint(environment(env...)); got != want {
+			t.Errorf("%v: %q, want %q", env, got, want)
+		}
+	}
+}
+
 func TestEnvironmentIsChecked(t *testing.T) {
 	const timeout, headers, resource = "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES"
 	for _, c := range []struct {

@@ -102,6 +102,9 @@ func start(set settings, client otlptrace.Client, r *request, log *quiet.Logger)
 	return s
 }
 
+// Endpoint says where traces that the environment's variables describe go, and how: for a log.
+func Endpoint(getenv func(string) string) string { return variables(getenv).endpoint() }
+
 // Name returns "otlp".
 func (s *Sink) Name() string { return "otlp" }
 
