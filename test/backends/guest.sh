@@ -168,7 +168,7 @@ ask() {
 		drops sum by (reason, subsystem, function, protocol, interface) ($drops)
 		drops_since sum($drops) - sum($drops @ $2)
 		drops_increase sum(increase(${drops}[$window] @ $now))
-		drops_from_zero sum(increase(${drops}[10m]))
+		drops_least max(min_over_time(${drops}[10m]))
 		drops_rate sum(rate(${drops}[$window] @ $now))
 		journeys skbpath_journeys_total{job="$1"}
 		calls skbpath_function_calls_total{job="$1",function="icmp_rcv"}
