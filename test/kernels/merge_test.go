@@ -7,9 +7,10 @@ package kernels
 // mergeClaims: tcp_queue_rcv tries to put a segment into the last one of the receive
 // queue (tcp_try_coalesce, skb_try_coalesce). That is refused where the last has been
 // cloned; then the segment goes into the queue itself. What is in the queue of a
-// connection that nobody has accepted is purged with it, which the kernel calls a drop.
+// connection that nobody has accepted is purged with it, which the kernel calls a drop;
+// of one that has been accepted, __tcp_close frees what is in the queue.
 func mergeClaims() []claim {
-	const merged, refused = 7024, 7025
+	const merged, refused, accepted = 7024, 7025, 7029
 	segment := func(port, bytes int) claim {
 		const headers = 20 + 32 // IP, TCP with its timestamps
 		return claim{
@@ -27,5 +28,7 @@ func mergeClaims() []claim {
 		claims[i].path = append(claims[i].path, "tcp_try_coalesce", "skb_try_coalesce")
 	}
 	claims[1].outcomes, claims[1].into = []string{"absorbed"}, &claims[0]
-	return claims
+	closed := segment(accepted, 200)
+	closed.what, closed.outcomes, closed.end = "nobody reads it before the socket is closed", []string{"delivered"}, closedOn()
+	return append(claims, closed)
 }
