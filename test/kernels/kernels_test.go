@@ -205,7 +205,7 @@ func (k *kernel) passes(t *testing.T, p part, s vm.ScenarioResult, arguments ...
 		return false
 	}
 	name := fmt.Sprintf("^TestKernels$/^%s$/^%s$", regexp.QuoteMeta(k.series), p.name)
-	arguments = append([]string{"-test.run", name, "-parts", p.name, "-results", filepath.Dir(s.Dir)}, arguments...)
+	arguments = append([]string{"-test.run", name, "-parts", p.name, "-scenarios", *onlyScenarios, "-results", filepath.Dir(s.Dir)}, arguments...)
 	check := exec.CommandContext(t.Context(), os.Args[0], arguments...)
 	out, err := check.CombinedOutput()
 	if err != nil {
