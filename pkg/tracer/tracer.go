@@ -227,14 +227,21 @@ func (c *Config) setSource(o *probe.Options) error {
 	case c.AllModules && len(c.Modules) > 0:
 		return errors.New("all modules and a list of modules do not go together")
 	}
+	return c.setFunctions(o)
+}
+
+func (c *Config) setFunctions(o *probe.Options) error {
 	if c.Functions == "" {
 		return nil
 	}
-	expression, err := regexp.Compile("^(?:" + c.Functions + ")$")
+	// By itself first: a)|(b would be another expression within parentheses.
+	_, err := regexp.Compile(c.Functions)
+	if err == nil {
+		o.Functions, err = regexp.Compile("^(?:" + c.Functions + ")$")
+	}
 	if err != nil {
 		return fmt.Errorf("functions %q: %w", c.Functions, err)
 	}
-	o.Functions = expression
 	return nil
 }
 

@@ -44,7 +44,8 @@ func TestUsageErrors(t *testing.T) {
 		fault  string
 	}{
 		"filter":                {Config{Filter: "tcp prot 80"}, `"prot" (column 5)`},
-		"functions":             {Config{Functions: "("}, "missing closing )"},
+		"functions":             {Config{Functions: "("}, "missing closing ): `(`"},
+		"functions, two halves": {Config{Functions: "a)|(b"}, "unexpected )"},
 		"mark":                  {Config{Mark: "red"}, `mark "red"`},
 		"netns":                 {Config{Netns: "no-such-netns"}, "no-such-netns"},
 		"interface":             {Config{Interface: "a-name-that-is-too-long"}, "at most 15"},
