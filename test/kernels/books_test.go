@@ -78,6 +78,9 @@ func checkBooks(t *testing.T, k *kernel, r vm.ScenarioResult) {
 	}
 	snmp["nft"], snmp["nft6"] = readCount(t, file("nft-ip")), readCount(t, file("nft-ip6"))
 	snmp["queue sent"], snmp["queue dropped"] = readQueue(t, file("qdisc"))
+	if n := len(selectJourneys(printed, isMarker)); n != 3 {
+		t.Errorf("%d journeys of the packets that close the books, want 3", n)
+	}
 	t.Run("datagrams", func(t *testing.T) { checkDatagrams(t, all, snmp) })
 	t.Run("ping", func(t *testing.T) { checkPings(t, all, snmp) })
 	t.Run("fragments", func(t *testing.T) { checkFragments(t, all, snmp) })
@@ -102,7 +105,11 @@ const (
 
 // inBooks: what was sent before the kernel's counts were taken.
 func inBooks(j *journey) bool {
-	return j.Flow.Source.Address != marker && j.Flow.Destination.Address != marker && !isAfter(j)
+	return !isMarker(j) && !isAfter(j)
+}
+
+func isMarker(j *journey) bool {
+	return j.Flow.Source.Address == marker || j.Flow.Destination.Address == marker
 }
 
 // isAfter: what was sent after that, and after the metrics were taken.

@@ -82,7 +82,7 @@ func containerPart() part {
 			}
 			fmt.Fprintf(&b, "%s >\"$OUT/all.json\" 2>\"$OUT/all.log\" &\n", c.run(c.capabilities, "--print=json icmp"))
 			b.WriteString("await 240 grep -q 'following packets' \"$OUT/all.log\"\n. /scenario/ping.sh\n")
-			b.WriteString(`await 20 sh -c '[ "$(wc -l <"$OUT/all.json")" -ge 3 ]' || true # the check says what is missing` + "\n")
+			b.WriteString(`await 60 sh -c '[ "$(wc -l <"$OUT/all.json")" -ge 3 ]' || true # the check says what is missing` + "\n")
 			b.WriteString("kill -TERM $(pidof skbpath)\nwait\n")
 			return vm.Scenario{Name: "container", Script: b.String(), Timeout: 6 * time.Minute}
 		},

@@ -89,7 +89,7 @@ func optionsScript(cases []optionCase, scenarios []string) string {
 	}
 	for _, c := range cases {
 		if c.await != "" {
-			fmt.Fprintf(&b, "await 20 sh -c '%s' || true # the check says what is missing\n", strings.ReplaceAll(c.await, "'", `'\''`))
+			fmt.Fprintf(&b, "await 60 sh -c '%s' || true # the check says what is missing\n", strings.ReplaceAll(c.await, "'", `'\''`))
 		}
 	}
 	for _, name := range names {

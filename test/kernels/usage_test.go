@@ -65,7 +65,7 @@ func usageCases() []usageCase {
 		{name: "no-such-module", command: run + "--probe.kmods=no_such_module", status: failed, errorLine: `no_such_module`},
 		{name: "no-web-config", command: run + "--web.config.file=/nowhere", status: usage, errorLine: `--web\.config\.file /nowhere: .*no such file`},
 		{name: "bad-web-config", command: "echo nonsense >/run/web.yml; " + run + "--web.config.file=/run/web.yml", status: usage, errorLine: `--web\.config\.file /run/web\.yml: .*nonsense`},
-		{name: "port-in-use", command: "socat TCP-LISTEN:9999,bind=127.0.0.1 /dev/null & await 10 sh -c 'ss -ltnH | grep -q :9999'; skbpath --web.listen-address=127.0.0.1:9999", status: failed, errorLine: `127\.0\.0\.1:9999: .*address already in use`},
+		{name: "port-in-use", command: "socat TCP-LISTEN:9999,bind=127.0.0.1 /dev/null & await 60 sh -c 'ss -ltnH | grep -q :9999'; skbpath --web.listen-address=127.0.0.1:9999", status: failed, errorLine: `127\.0\.0\.1:9999: .*address already in use`},
 		{name: "ready-file", command: run + "--probe.source=tracepoints --log.level=error --ready-file=/nowhere/ready", status: usage, errorLine: `--ready-file /nowhere/ready: .*no such file`},
 		{name: "no-btf", command: without("/sys/kernel/btf", run), status: failed, errorLine: `no BTF .*CONFIG_DEBUG_INFO_BTF`},
 		{name: "no-kprobes", command: without("/sys/bus/event_source/devices", run+"--probe.backend=kprobe"), status: failed, errorLine: `no kprobes .*CONFIG_KPROBES`},
@@ -101,7 +101,7 @@ func olderUsageCases() []usageCase {
 
 // overVsock asks the guest's own vsock port.
 const overVsock = `skbpath --print=none --log.level=error --web.listen-address=vsock://:10199 &
-await 30 socat -u OPEN:/dev/null VSOCK-CONNECT:1:10199
+await 60 socat -u OPEN:/dev/null VSOCK-CONNECT:1:10199
 printf "GET /-/healthy HTTP/1.0\r\n\r\n" | socat -t 5 - VSOCK-CONNECT:1:10199
 kill $!
 wait $!`
@@ -121,11 +121,11 @@ exit $status`
 }
 
 // awaitDetached waits for the kernel's threads, to which detaching is left.
-const awaitDetached = `await 20 sh -c "test \$(wc -l </sys/kernel/tracing/enabled_functions) -eq 0" || :`
+const awaitDetached = `await 60 sh -c "test \$(wc -l </sys/kernel/tracing/enabled_functions) -eq 0" || :`
 
 // endedAtOnce says how long a command took to end that had attached to everything.
 const endedAtOnce = `skbpath --print=none --web.listen-address=127.0.0.1:0 --log.level=error --ready-file=/run/at-once &
-await 30 test -e /run/at-once
+await 60 test -e /run/at-once
 read before rest </proc/uptime
 kill $!
 wait $!

@@ -23,13 +23,13 @@ done
 # Journeys are printed in the order of their ends: when this one's is there, so
 # are those of all packets that ended before.
 ping -n -c 1 -W 10 127.9.9.9
-await 20 sh -c "tail -n 50 '$OUT/all.json' | grep -q 127.9.9.9"
+await 60 sh -c "tail -n 50 '$OUT/all.json' | grep -q 127.9.9.9"
 metrics all >"$OUT/metrics"
 
 begin=$(clock)
 stop all
 echo "stopped in $((($(clock) - begin) / 1000000)) ms"
 # The kernel's own threads detach; who waits in vain finds what is left.
-await 20 sh -c "test \"\$(cat /sys/kernel/tracing/enabled_functions)\" = \"\$(cat '$OUT/enabled-before')\"" || :
+await 60 sh -c "test \"\$(cat /sys/kernel/tracing/enabled_functions)\" = \"\$(cat '$OUT/enabled-before')\"" || :
 echo "detached in $((($(clock) - begin) / 1000000)) ms"
 cat /sys/kernel/tracing/enabled_functions >"$OUT/enabled-after"

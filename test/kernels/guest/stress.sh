@@ -16,8 +16,8 @@ ip netns exec books-r nft add rule ip filter forward udp dport 7106-7107 counter
 in_b packets sink -read -buffer 4194304 -ports 4 -at 10.6.2.2:7100 >/run/stress-sink1 &
 in_b packets sink -read -buffer 4194304 -ports 4 -at 10.6.3.2:7100 >/run/stress-sink2 &
 in_b socat -u TCP-LISTEN:7130,fork OPEN:/dev/null &
-await 10 sh -c 'cat /run/stress-sink? | grep -c ready | grep -qx 2'
-await 10 ip netns exec books-b sh -c 'ss -ltnH | grep -q :7130'
+await 60 sh -c 'cat /run/stress-sink? | grep -c ready | grep -qx 2'
+await 60 ip netns exec books-b sh -c 'ss -ltnH | grep -q :7130'
 head -c 262144 /dev/urandom >/run/sent
 
 mkfifo /run/journeys

@@ -24,7 +24,7 @@ in_a tc -s qdisc show dev fair | grep 'dropped 14,'
 # A tunnel with room for 5 packets that nobody takes out.
 ip netns exec link-a packets tun -name tunnel >"$OUT.tun" &
 tunnel=$!
-await 10 grep -q ready "$OUT.tun"
+await 60 grep -q ready "$OUT.tun"
 ip -n link-a link set tunnel txqueuelen 5
 ip -n link-a link set tunnel addrgenmode none
 ip -n link-a address add 10.5.3.1/24 dev tunnel
@@ -42,7 +42,7 @@ xdp() { # DEVICE NETWORK MODE…
 	ip -n link-b link set "$device" up
 	ip -n link-a neighbour add 10.5."$network".2 lladdr "$(ip -n link-b -br link show "$device" | awk '{ print $3 }')" dev "$device-a"
 	ip netns exec link-b packets xdp -device "$device" "$@" >"$OUT.$device" &
-	await 10 grep -q ready "$OUT.$device"
+	await 60 grep -q ready "$OUT.$device"
 	in_a packets udp -to 10.5."$network".2:610"$network" -count 3
 }
 xdp generic 4

@@ -19,7 +19,7 @@ frame -kind unknown -from '[fd00:4:1::72]:0' -to '[fd00:4:1::fe]:0'
 
 # A socket that nobody reads: each datagram of 1000 bytes counts for more than 1000.
 in_b packets sink -at 10.4.2.2:6003 -buffer 4608 &
-await 10 ip netns exec drops-b sh -c 'ss -lunH | grep -q :6003'
+await 60 ip netns exec drops-b sh -c 'ss -lunH | grep -q :6003'
 in_a packets udp -to 10.4.2.2:6003 -count 20 -size 1000
 in_b sh -c "awk '/^Udp:/ && \$6 ~ /[0-9]/ { print \$6 }' /proc/net/snmp" >"$OUT.rcvbuf"
 
@@ -99,7 +99,7 @@ frame -kind option -from '[fd00:4:1::71]:0' -to '[fd00:4:1::fe]:0'
 # A segment beyond the window.
 in_b socat -u TCP-LISTEN:6018 OPEN:/dev/null &
 server=$!
-await 10 ip netns exec drops-b sh -c 'ss -ltnH | grep -q :6018'
+await 60 ip netns exec drops-b sh -c 'ss -ltnH | grep -q :6018'
 in_a packets beyond -to 10.4.2.2:6018 -device d-east -to-mac 02:00:00:04:01:fe -count 3
 wait $server
 

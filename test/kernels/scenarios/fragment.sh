@@ -13,7 +13,7 @@ ip netns exec fragment-a ping -n -c 1 -W 10 -M dont -s 1800 10.1.2.2
 
 ip netns exec fragment-b socat -u UDP-RECV:7000 CREATE:"/run/datagram" &
 receiver=$!
-await 10 ip netns exec fragment-b sh -c 'ss -lunH | grep -q :7000'
+await 60 ip netns exec fragment-b sh -c 'ss -lunH | grep -q :7000'
 head -c 2000 /dev/zero | ip netns exec fragment-a socat -u -b 2000 - UDP:10.1.2.2:7000
-await 10 sh -c 'stat -c %s /run/datagram | grep -qx 2000'
+await 60 sh -c 'stat -c %s /run/datagram | grep -qx 2000'
 kill $receiver

@@ -12,7 +12,7 @@ ip -n tcp-b link set west up
 head -c 1048576 /dev/urandom >/run/sent
 ip netns exec tcp-b socat -u TCP-LISTEN:5000 CREATE:/run/received &
 receiver=$!
-await 10 ip netns exec tcp-b sh -c 'ss -ltnH | grep -q :5000'
+await 60 ip netns exec tcp-b sh -c 'ss -ltnH | grep -q :5000'
 ip netns exec tcp-a socat -u OPEN:/run/sent TCP:10.1.5.2:5000
 wait $receiver
 cmp /run/sent /run/received
