@@ -40,8 +40,8 @@ func TestPanic(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	r, err := runFailing(t, Config{Script: "echo waiting; sleep 1000\n", Timeout: 25 * time.Second})
-	if err == nil || !strings.Contains(err.Error(), "not done after 25s") {
+	r, err := runFailing(t, Config{Script: "echo waiting; sleep 1000\n", Timeout: 40 * time.Second})
+	if err == nil || !strings.Contains(err.Error(), "not done after 40s") {
 		t.Errorf("error %v, want a timeout", err)
 	}
 	if !strings.Contains(r.Console, "script: begin") {

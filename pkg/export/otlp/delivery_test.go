@@ -107,7 +107,7 @@ func TestEncryptedByAStranger(t *testing.T) {
 		t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", newIdentity(t).certFile)
 		s, log := connect(t, protocol, l.Addr().String(), func(s *settings) {
 			impatient(s)
-			s.exportTimeout, s.retryFor = 200*time.Millisecond, 0
+			s.exportTimeout, s.retryFor = time.Second, 0
 		})
 		tried := make(chan struct{}, 10000)
 		s.client = &observed{Client: s.client, done: tried}
