@@ -56,7 +56,7 @@ for name in a r b; do
 	NFT
 done
 ip netns exec books-r sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-ip netns exec books-b sh -c 'echo 0 >/proc/sys/net/ipv6/icmp/ratelimit'
+ip netns exec books-b sh -c 'echo 3-127 >/proc/sys/net/ipv6/icmp/ratemask' # the same
 address6() { ip -n "books-$1" address add "$2" dev "$3" nodad; }
 address6 a fd00:6:1::1/64 k-east
 address6 r fd00:6:1::fe/64 k-left
