@@ -48,7 +48,7 @@ test-host: bin/skbpath ## the binary on the running kernel, in network namespace
 
 test-kernels: bin/skbpath ## the binary on stock kernels in VMs
 	@test/require vm
-	go test -count=1 -timeout 50m ./test/vm/... ./test/kernels
+	go test -count=1 -timeout 70m ./test/vm/... ./test/kernels
 
 PACKETS ?= 10000000
 SOAK_KERNEL ?= 7

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,13 +162,14 @@ func certify(t *testing.T) (certificate, key string) {
 	return filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 }
 
-// export sends a journey as skbpath does where the environment says so.
-func (c *collector) export(t *testing.T) *otlp.Sink {
+// export sends a journey as skbpath does where the environment says so, with so long for
+// an answer.
+func (c *collector) export(t *testing.T, timeout time.Duration) *otlp.Sink {
 	t.Helper()
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", map[string]string{"grpc": "grpc", "http": "http/protobuf"}[c.protocol])
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.endpoint())
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", c.certificate)
-	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "500")
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", strconv.FormatInt(timeout.Milliseconds(), 10))
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "0")
 	sink, err := otlp.New(t.Context(), otlp.Config{Version: "test", Getenv: os.Getenv, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -235,7 +237,7 @@ func TestCollectorTakesJourneys(t *testing.T) {
 					b := &backend{consume: consume, spans: make(chan []string, 1)}
 					c := newCollector(t, protocol, encrypted)
 					c.run(t, b)
-					sink := c.export(t)
+					sink := c.export(t, time.Second/2)
 					b.await(t)
 					if n := lost(sink); n != 0 {
 						t.Errorf("%d journeys are lost", n)
@@ -252,7 +254,7 @@ func TestCollectorComesLate(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			b := &backend{consume: func(context.Context, int) error { return nil }, spans: make(chan []string, 1)}
 			c := newCollector(t, protocol, false)
-			sink := c.export(t)
+			sink := c.export(t, time.Second/2)
 			c.run(t, b)
 			b.await(t)
 			if n := lost(sink); n != 0 {
@@ -269,7 +271,7 @@ func TestCollectorRefuses(t *testing.T) {
 			b := &backend{consume: func(context.Context, int) error { return consumererror.NewPermanent(errors.New("no")) }}
 			c := newCollector(t, protocol, false)
 			c.run(t, b)
-			sink := c.export(t)
+			sink := c.export(t, patience)
 			again := time.NewTicker(10 * time.Millisecond)
 			defer again.Stop()
 			for end := time.Now().Add(patience); lost(sink) == 0 && time.Now().Before(end); {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/skbpath/skbpath/test/vm"
 )
@@ -38,7 +37,7 @@ func booksPart() part {
 		name: "books",
 		build: func(_ *testing.T, k *kernel) vm.Scenario {
 			script := fmt.Sprintf("FLOOD=%d FUNCTIONS='%s'\n. /guest/books.sh\n", flood, booksFunctions(k))
-			return vm.Scenario{Name: "books", Script: script, Timeout: 8 * time.Minute}
+			return vm.Scenario{Name: "books", Script: script, Timeout: partTimeout}
 		},
 		check: checkBooks, mayHide: booksMayHide, wantsNone: 3,
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.yaml.in/yaml/v2"
 
@@ -81,10 +80,10 @@ func containerPart() part {
 					c.run(c.without(capability), "--check"), capability)
 			}
 			fmt.Fprintf(&b, "%s >\"$OUT/all.json\" 2>\"$OUT/all.log\" &\n", c.run(c.capabilities, "--print=json icmp"))
-			b.WriteString("await 240 grep -q 'following packets' \"$OUT/all.log\"\n. /scenario/ping.sh\n")
+			b.WriteString("await 600 grep -q 'following packets' \"$OUT/all.log\"\n. /scenario/ping.sh\n")
 			b.WriteString(`await 60 sh -c '[ "$(wc -l <"$OUT/all.json")" -ge 3 ]' || true # the check says what is missing` + "\n")
 			b.WriteString("kill -TERM $(pidof skbpath)\nwait\n")
-			return vm.Scenario{Name: "container", Script: b.String(), Timeout: 6 * time.Minute}
+			return vm.Scenario{Name: "container", Script: b.String(), Timeout: partTimeout}
 		},
 		check: checkContainer,
 	}

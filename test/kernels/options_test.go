@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/skbpath/skbpath/test/vm"
 )
@@ -58,7 +57,7 @@ func optionsPart(name string, cases []optionCase, scenarios ...string) part {
 	return part{
 		name: name,
 		build: func(*testing.T, *kernel) vm.Scenario {
-			return vm.Scenario{Name: name, Script: optionsScript(cases, scenarios), Timeout: 6 * time.Minute}
+			return vm.Scenario{Name: name, Script: optionsScript(cases, scenarios), Timeout: partTimeout}
 		},
 		check: func(t *testing.T, _ *kernel, r vm.ScenarioResult) {
 			for _, c := range cases {

@@ -113,9 +113,11 @@ drained books-b
 balanced "$OUT/metrics-flood" "$FLOOD" >/dev/null
 # Counted is not printed yet.
 before=
-for _ in $(seq 30); do
+same=0
+for _ in $(seq 120); do
 	now="$(wc -c <"$OUT/books.json") $(metrics books | grep print_queue_full)"
-	[ "$now" != "$before" ] || break
+	if [ "$now" = "$before" ]; then same=$((same + 1)); else same=0; fi
+	[ $same -lt 2 ] || break
 	before=$now
 	sleep 2
 done

@@ -22,7 +22,7 @@ start() {
 # ready NAME…: returns once all are attached.
 ready() {
 	for name; do
-		await 240 test -e "/run/$name.ready" || {
+		await 600 test -e "/run/$name.ready" || {
 			cat "$OUT/$name.log"
 			return 1
 		}

@@ -18,10 +18,16 @@ frame -kind unknown -from 10.4.1.72:0 -to 10.4.1.254:0
 frame -kind unknown -from '[fd00:4:1::72]:0' -to '[fd00:4:1::fe]:0'
 
 # A socket that nobody reads: each datagram of 1000 bytes counts for more than 1000.
-in_b packets sink -at 10.4.2.2:6003 -buffer 4608 &
-await 60 ip netns exec drops-b sh -c 'ss -lunH | grep -q :6003'
+in_b packets sink -at 10.4.2.2:6003 -buffer 4608 >"$OUT.sink" &
+await 60 grep -q ready "$OUT.sink"
 in_a packets udp -to 10.4.2.2:6003 -count 20 -size 1000
-in_b sh -c "awk '/^Udp:/ && \$6 ~ /[0-9]/ { print \$6 }' /proc/net/snmp" >"$OUT.rcvbuf"
+
+# filtered NAMESPACE PATTERN COMMAND…: returns once a line that a command prints is like this.
+filtered() {
+	namespace=$1 pattern=$2
+	shift 2
+	await 60 ip netns exec "drops-$namespace" sh -c "$* | grep -q '$pattern'"
+}
 
 # Packet filters.
 in_r nft add table ip filter
@@ -32,14 +38,14 @@ in_b nft add chain ip filter in '{ type filter hook input priority filter; }'
 in_b nft add rule ip filter in udp dport 6005 counter reject
 udp -to 10.4.2.2:6004
 udp -to 10.4.2.2:6005
-in_r nft list ruleset | grep 'counter packets 3 '
-in_b nft list ruleset | grep 'counter packets 3 '
+filtered r 'counter packets 3 ' nft list ruleset
+filtered b 'counter packets 3 ' nft list ruleset
 in_r iptables-legacy -A FORWARD -p udp --dport 6006 -j DROP
 udp -to 10.4.2.2:6006
-in_r iptables-legacy -nvL FORWARD | grep ' 3 .*DROP'
+filtered r ' 3 .*DROP' iptables-legacy -nvL FORWARD
 in_r iptables-nft -t mangle -A POSTROUTING -p udp --dport 6021 -j DROP
 udp -to 10.4.2.2:6021
-in_r iptables-nft -t mangle -nvL POSTROUTING | grep ' 3 .*DROP'
+filtered r ' 3 .*DROP' iptables-nft -t mangle -nvL POSTROUTING
 in_r nft add table ip6 filter
 in_r nft add chain ip6 filter forward '{ type filter hook forward priority filter; }'
 in_r nft add rule ip6 filter forward tcp dport 6022 counter drop
@@ -48,8 +54,8 @@ in_b nft add chain ip6 filter in '{ type filter hook input priority filter; }'
 in_b nft add rule ip6 filter in tcp dport 6023 counter reject
 frame -kind tcp -from '[fd00:4:1::1]:999' -to '[fd00:4:2::2]:6022'
 frame -kind tcp -from '[fd00:4:1::1]:999' -to '[fd00:4:2::2]:6023'
-in_r nft list table ip6 filter | grep 'counter packets 3 '
-in_b nft list table ip6 filter | grep 'counter packets 3 '
+filtered r 'counter packets 3 ' nft list table ip6 filter
+filtered b 'counter packets 3 ' nft list table ip6 filter
 
 # Routing: no route, a route that says no, the wrong way for this source, a source
 # that cannot be.
@@ -110,3 +116,6 @@ in_r tc qdisc add dev d-right clsact
 in_r tc filter add dev d-right egress protocol ip flower ip_proto udp dst_port 6020 action drop
 udp -to 10.4.2.2:6019
 udp -to 10.4.2.2:6020
+
+# Of the socket that nobody reads: all that was sent to it has long been there.
+in_b sh -c "awk '/^Udp:/ && \$6 ~ /[0-9]/ { print \$6 }' /proc/net/snmp" >"$OUT.rcvbuf"
