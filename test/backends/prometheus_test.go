@@ -128,7 +128,7 @@ func checkJourneyCounts(t *testing.T, dir string) {
 func checkEstimates(t *testing.T, dir string) {
 	for name, limits := range map[string][2]float64{
 		"drops_increase": {5, 15},
-		"drops_rate":     {0.01, 10},
+		"drops_rate":     {0.1, 10},
 		"buckets":        {5, 50},
 		"quantile":       {1e-7, 1},
 		"attached":       {500, 10000},

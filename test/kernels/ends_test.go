@@ -150,7 +150,7 @@ func tcpEnds() []claim {
 	const a, b, port = "10.1.5.1", "10.1.5.2", 5000
 	return []claim{
 		{ // tcp_rcv_state_process
-			what: "end of the SYN", transport: "tcp", from: a, to: b, port: port, lineage: original, visits: "tcp_v4_conn_request", end: consumed(),
+			what: "end of the SYN", transport: "tcp", from: a, to: b, port: port, visits: "tcp_v4_conn_request", end: consumed(),
 		},
 		{
 			what: "end of data that is read", transport: "tcp", from: a, to: b, port: port, visits: "skb_copy_datagram_iter",

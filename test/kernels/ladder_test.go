@@ -136,7 +136,7 @@ func tcpClaims() []claim {
 	const a, b, port = "10.1.5.1", "10.1.5.2", 5000
 	return []claim{
 		{
-			what: "SYN", transport: "tcp", from: a, to: b, port: port, lineage: original, visits: "tcp_v4_conn_request",
+			what: "SYN", transport: "tcp", from: a, to: b, port: port, visits: "tcp_v4_conn_request",
 			path: []string{
 				"ip_output", sent, backlog, received, "ip_rcv", "ip_local_deliver",
 				"tcp_v4_rcv", "tcp_v4_do_rcv", "tcp_rcv_state_process", "tcp_v4_conn_request",

@@ -508,7 +508,7 @@ func waitsClaims() []claim {
 		wait: netem, least: 1100 * time.Millisecond, outcomes: []string{"absorbed"}, whole: true,
 	}
 	first := slow
-	first.what, first.least = "for another fragment", 100*time.Millisecond
+	first.what, first.least = "for another fragment", 500*time.Millisecond
 	first.wait = [2]string{"inet_frag_queue_insert", "inet_frag_reasm_prepare"}
 	return []claim{queue, cpu, socket, late, slow, first}
 }
